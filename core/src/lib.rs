@@ -5,8 +5,17 @@
 //! log leaves through the [`EffectLog`](engine::EffectLog) trait. The same calls give the same
 //! state on every machine.
 
+mod apply;
+pub mod context;
 pub mod effect;
+pub mod engine;
+pub mod entry;
+pub mod evict;
 pub mod hlc;
 pub mod id;
+pub mod index;
+pub mod keyspace;
+pub mod number;
 pub mod tip;
+pub mod value;
 pub mod wire;

@@ -1,0 +1,113 @@
+//! What a shard owns besides its sockets: the engine, the log, the sessions, the statistics.
+//!
+//! One thread uses it, its shard's, with one exception: while a command holds several shards
+//! (`lend.rs`), the thread that runs that command does, and the owner waits.
+
+use std::sync::Arc;
+
+use causet_core::engine::{Engine, Now};
+use causet_core::entry::Entry;
+use causet_core::evict::Recency;
+use slab::Slab;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::cursors::Cursors;
+use crate::journal::Journal;
+use crate::shared::Shared;
+use crate::slowlog::SlowLog;
+use crate::stats::Stats;
+
+/// The state of one shard.
+pub struct State {
+    /// The shard's number.
+    pub number: u16,
+    /// What all shards share.
+    pub shared: Arc<Shared>,
+    /// The configuration as this shard last saw it.
+    pub config: Arc<Config>,
+    /// Keys and values.
+    pub engine: Engine,
+    /// Where effects become durable.
+    pub journal: Journal,
+    /// Sessions of this shard's connections, by the connection's index; a session that runs a
+    /// command is taken out meanwhile.
+    pub clients: Slab<Option<Box<Client>>>,
+    /// Counters.
+    pub stats: Stats,
+    /// SLOWLOG.
+    pub slowlog: SlowLog,
+    /// Positions of SCANs.
+    pub cursors: Cursors,
+    /// How uses of keys are recorded.
+    pub recency: Recency,
+    /// The time at the start of this turn of the loop.
+    pub now: Now,
+    /// Random numbers for SPOP, RANDOMKEY, eviction; seeded from the system once.
+    pub random: Random,
+}
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): fast and good enough to choose elements; not
+/// for secrets.
+#[derive(Debug, Clone)]
+pub struct Random(u64);
+
+impl Random {
+    /// A generator that starts from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    /// The next 64 random bits.
+    #[inline]
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    /// A number below `bound`, which is not 0.
+    #[inline]
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+    }
+}
+
+impl State {
+    /// The live entry of `key` in database `db`. A key that has expired is removed first, and the
+    /// log hears of it. `counts` counts a keyspace hit or miss, `touches` tells the eviction policy.
+    #[inline]
+    pub fn use_entry(
+        &mut self,
+        db: u32,
+        key: &[u8],
+        counts: bool,
+        touches: bool,
+    ) -> Option<Entry<'_>> {
+        let key = self.engine.key(key);
+        let mut found = self.engine.space(db).find(key);
+        if let Some(slot) = found
+            && let Some(at_ms) = self.engine.space(db).entry(slot).expires_ms()
+            && at_ms <= self.now.unix_ms()
+        {
+            self.engine.remove_expired(&mut self.journal, self.now, db, key);
+            self.stats.expired_keys += 1;
+            found = None;
+        }
+        if counts {
+            if found.is_some() {
+                self.stats.keyspace_hits += 1;
+            } else {
+                self.stats.keyspace_misses += 1;
+            }
+        }
+        let slot = found?;
+        if touches {
+            let random = &mut self.random;
+            self.engine.touch(db, slot, &self.recency, || random.next());
+        }
+        Some(self.engine.space(db).entry(slot))
+    }
+}
