@@ -8,9 +8,11 @@
 
 mod double;
 mod integer;
+mod reply;
 
 pub use double::{DoubleText, format_double, parse_double};
 pub use integer::{parse_i64, parse_u64};
+pub use reply::{Reply, preformed};
 
 /// The protocol version that a connection speaks; `HELLO` changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
