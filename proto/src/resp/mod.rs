@@ -6,13 +6,20 @@
 //! The rule kept: where Redis has an observable behaviour, errors' texts included, it is this one.
 //! The few places that differ say so and why.
 
+mod argv;
 mod double;
+mod error;
+mod inline;
 mod integer;
 mod reply;
+mod request;
 
+pub use argv::{Args, ArgsIter, Argv};
 pub use double::{DoubleText, format_double, parse_double};
+pub use error::ProtocolError;
 pub use integer::{parse_i64, parse_u64};
 pub use reply::{Reply, preformed};
+pub use request::{Parsed, RequestParser, write_request};
 
 /// The protocol version that a connection speaks; `HELLO` changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
