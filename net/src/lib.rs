@@ -1,1 +1,13 @@
-//! Placeholder until the first module lands.
+//! causet-net: the drivers that carry a shard's sockets, files and wake-ups.
+//!
+//! One [`Driver`] per shard thread; all of the shard's waiting is in it. [`UringDriver`] is the one
+//! to run on; [`EpollDriver`] stands in on hosts that forbid io_uring. [`AnyDriver`] picks. The crate
+//! knows no command and no key, parses nothing, and starts no thread (the epoll driver's file helper
+//! excepted).
+//!
+//! The rule it keeps: whatever memory the kernel may still touch is owned here, and what it borrows
+//! out to an event ends with the event.
+
+mod aligned;
+
+pub use aligned::{AlignedBuf, BLOCK_BYTES};
