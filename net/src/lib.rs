@@ -9,5 +9,7 @@
 //! out to an event ends with the event.
 
 mod aligned;
+mod send;
 
 pub use aligned::{AlignedBuf, BLOCK_BYTES};
+pub use send::{SendBuf, Shared};
