@@ -9,6 +9,7 @@
 //! out to an event ends with the event.
 
 mod aligned;
+pub mod listener;
 mod send;
 
 pub use aligned::{AlignedBuf, BLOCK_BYTES};
