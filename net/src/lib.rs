@@ -9,8 +9,15 @@
 //! out to an event ends with the event.
 
 mod aligned;
+mod driver;
+mod error;
 pub mod listener;
 mod send;
+mod table;
+mod waker;
 
 pub use aligned::{AlignedBuf, BLOCK_BYTES};
+pub use driver::{Config, ConnId, Driver, Event, FILE_OP_BYTES_MAX, Refused, Wait};
+pub use error::DriverError;
 pub use send::{SendBuf, Shared};
+pub use waker::{PeerHandle, Waker};
