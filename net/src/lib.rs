@@ -14,10 +14,12 @@ mod error;
 pub mod listener;
 mod send;
 mod table;
+mod uring;
 mod waker;
 
 pub use aligned::{AlignedBuf, BLOCK_BYTES};
 pub use driver::{Config, ConnId, Driver, Event, FILE_OP_BYTES_MAX, Refused, Wait};
 pub use error::DriverError;
 pub use send::{SendBuf, Shared};
+pub use uring::UringDriver;
 pub use waker::{PeerHandle, Waker};
