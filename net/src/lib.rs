@@ -9,7 +9,9 @@
 //! out to an event ends with the event.
 
 mod aligned;
+mod any;
 mod driver;
+mod epoll;
 mod error;
 pub mod listener;
 mod send;
@@ -18,7 +20,9 @@ mod uring;
 mod waker;
 
 pub use aligned::{AlignedBuf, BLOCK_BYTES};
+pub use any::{AnyDriver, IoDriver};
 pub use driver::{Config, ConnId, Driver, Event, FILE_OP_BYTES_MAX, Refused, Wait};
+pub use epoll::EpollDriver;
 pub use error::DriverError;
 pub use send::{SendBuf, Shared};
 pub use uring::UringDriver;
