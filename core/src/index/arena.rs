@@ -448,7 +448,7 @@ impl Arena {
         });
         self.regions[region as usize] = Some(base);
         let held_back = u32::from(region == 0);
-        self.free_pages[region as usize] = u32::MAX & !held_back;
+        self.free_pages[region as usize] = !held_back;
         self.free_page_count += REGION_PAGES - held_back;
         self.regions_with_room.insert(region);
         Some(region)

@@ -1,7 +1,8 @@
 //! Where the entries of a shard live and how a key finds its own.
 //!
-//! Two structures share one number, the [`Slot`]: the [`Arena`] holds an entry's bytes at it, the
-//! [`HashIndex`] finds it from a key's hash in one cache line. The index neither owns or copies keys; what they must know of an entry they ask of
+//! Three structures share one number, the [`Slot`]: the [`Arena`] holds an entry's bytes at it, the
+//! [`HashIndex`] finds it from a key's hash in one cache line, the [`OrderedIndex`] lists it in key
+//! order. Neither index owns or copies keys; what they must know of an entry they ask of
 //! [`Entries`], which the owner of the arena implements.
 //!
 //! This is not the keyspace: nothing here knows what an entry means, when it expires or which
@@ -9,12 +10,15 @@
 //! the entries.
 //!
 //! The rule kept: no operation stops the world. The longest step of the hash index rehashes one
-//! segment (about 700 entries), of the arena one region.
+//! segment (about 700 entries), of the ordered index one path of nodes, of the arena one region.
 
 mod arena;
+mod leaf;
+mod ordered;
 mod table;
 
 pub use arena::{Arena, LEN_MAX, Slot};
+pub use ordered::{Iter, OrderedIndex};
 pub use table::{HashIndex, IntoIter};
 
 /// What the indexes ask about an entry that they know only by its slot.

@@ -1,0 +1,303 @@
+//! A leaf of the ordered index: up to 200 slots in key order, five bytes each.
+//!
+//! For: finding a key's place among 200 others by reading one of them, not eight.
+//!
+//! Not: an owner of keys. It keeps, beside each slot, one byte: which bit is the first in which this
+//! key differs from the one before. Those bytes are a crit-bit (Patricia) tree over the leaf's keys,
+//! written down in order instead of with pointers, as in the bit-tree of Ferguson (CACM 1992) and
+//! the blind tries of the string B-tree (Ferragina and Grossi, JACM 1999). A search walks them with
+//! the wanted key's own bits to the one entry that can match, compares that one, and the bit where
+//! the comparison fails says where the key belongs.
+//!
+//! Bits are counted over a code of nine for each byte, one that says "a byte follows" and then the
+//! byte, so that a key and its extension differ in a bit too and the order is that of bytes.
+//!
+//! The rule kept: differing bits are stored relative to the smallest of the leaf, `base`. One that
+//! is 255 or more behind it is stored as [`FAR`]; a run of keys joined by FAR is searched by
+//! comparing whole keys, so that any key of any length is legal and only costs more.
+
+use super::{Entries, Slot};
+
+/// With its reference counts, a leaf fills 1,024 bytes, a size that the allocator has.
+pub(super) const LEAF_SLOTS: usize = 200;
+
+/// A differing bit too far behind the base to be stored.
+const FAR: u8 = u8::MAX;
+
+/// Bits in which one byte of a key is coded.
+const CODE_BITS: u64 = 9;
+
+/// The first bit in which two keys differ; none where they are equal.
+pub(super) fn first_difference(a: &[u8], b: &[u8]) -> Option<u64> {
+    let len = a.len().min(b.len());
+    let same = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(len);
+    if same < len {
+        let bit = u64::from((a[same] ^ b[same]).leading_zeros());
+        return Some(same as u64 * CODE_BITS + 1 + bit);
+    }
+    (a.len() != b.len()).then_some(same as u64 * CODE_BITS)
+}
+
+/// The shortest beginning of `key` that is above every key below it, where `difference` is the first
+/// bit in which it differs from the greatest of those.
+pub(super) fn shortest_above(key: &[u8], difference: u64) -> Box<[u8]> {
+    key[..(difference / CODE_BITS) as usize + 1].into()
+}
+
+fn bit(key: &[u8], position: u64) -> bool {
+    let Some(&byte) = key.get((position / CODE_BITS) as usize) else {
+        return false;
+    };
+    match position % CODE_BITS {
+        0 => true,
+        within => byte >> (8 - within) & 1 == 1,
+    }
+}
+
+/// The coded bits of a key from a leaf's base on, as far as stored differences reach.
+struct Window {
+    words: [u64; 8],
+    /// Bits of the first coded byte that stand before the base.
+    skip: usize,
+}
+
+impl Window {
+    fn new(key: &[u8], base: u64) -> Window {
+        let first = ((base / CODE_BITS) as usize).min(key.len());
+        let mut words = [0; 8];
+        // 29 bytes cover 255 bits and the skipped ones.
+        for (i, &byte) in key[first..].iter().take(30).enumerate() {
+            let code = (0x100 | u64::from(byte)) << 55;
+            let at = i * CODE_BITS as usize;
+            words[at / 64] |= code >> (at % 64);
+            if at % 64 > 55 {
+                words[at / 64 + 1] |= code << (64 - at % 64);
+            }
+        }
+        Window {
+            words,
+            skip: (base % CODE_BITS) as usize,
+        }
+    }
+
+    #[inline(always)]
+    fn bit(&self, relative: u8) -> bool {
+        let at = relative as usize + self.skip;
+        self.words[at / 64 % 8] << (at % 64) >> 63 == 1
+    }
+}
+
+/// Where a key stands, or would.
+pub(super) enum Place {
+    /// At this index.
+    Found(usize),
+    /// Before this index.
+    Gap(Gap),
+}
+
+/// Where an absent key would stand.
+pub(super) struct Gap {
+    pub(super) at: usize,
+    /// The first bit in which it differs from the nearer neighbour, by common prefix...
+    difference: u64,
+    /// ... which is the one before it, else the one behind it.
+    joins_previous: bool,
+}
+
+/// See the module's head.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    base: u32,
+    len: u16,
+    /// At i > 0: the first bit, from the base on, in which key i differs from key i - 1.
+    differences: [u8; LEAF_SLOTS],
+    slots: [u32; LEAF_SLOTS],
+}
+
+const _: () = assert!(size_of::<Leaf>() + 2 * size_of::<usize>() == 1024);
+
+/// The contents of neighbouring leaves, on their way into others.
+#[derive(Default)]
+pub(super) struct Contents {
+    slots: Vec<u32>,
+    /// At i > 0: the first bit in which key i differs from key i - 1, not relative.
+    differences: Vec<u64>,
+}
+
+impl Contents {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// What separates the entries below `at` from those from it on.
+    pub(super) fn separator(&self, at: usize, entries: &impl Entries) -> Box<[u8]> {
+        shortest_above(entries.key(slot(self.slots[at])), self.differences[at])
+    }
+}
+
+#[inline(always)]
+fn slot(number: u32) -> Slot {
+    Slot::new(number).expect("a used slot is not 0")
+}
+
+impl Leaf {
+    pub(super) fn new() -> Leaf {
+        Leaf {
+            base: 0,
+            len: 0,
+            differences: [0; LEAF_SLOTS],
+            slots: [0; LEAF_SLOTS],
+        }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    #[inline]
+    pub(super) fn slot(&self, at: usize) -> Slot {
+        slot(self.slots[at])
+    }
+
+    pub(super) fn set(&mut self, at: usize, slot: Slot) {
+        self.slots[at] = slot.get();
+    }
+
+    /// The entry that `key` leads to by the stored bits alone: the only one that can equal it, or
+    /// the first of a run joined by FAR that holds it.
+    fn candidate(&self, key: &[u8]) -> usize {
+        let window = Window::new(key, u64::from(self.base));
+        let mut candidate = 0;
+        // Differences above this are inside of a subtree that the key has passed by.
+        let mut limit = FAR - 1;
+        // Selections instead of branches: what the bits say is not predictable.
+        for (i, &difference) in self.differences[..self.len()].iter().enumerate().skip(1) {
+            let bit = window.bit(difference);
+            let counts = difference <= limit;
+            candidate = if counts & bit { i } else { candidate };
+            let limit_here = if bit { FAR - 1 } else { difference };
+            limit = if counts { limit_here } else { limit };
+        }
+        candidate
+    }
+
+    /// Finds the place of `key`, reading one entry's key (within a FAR run, a few). O(slots).
+    pub(super) fn find(&self, key: &[u8], entries: &impl Entries) -> Place {
+        let len = self.len();
+        let gap = |at, difference, joins_previous| {
+            Place::Gap(Gap {
+                at,
+                difference,
+                joins_previous,
+            })
+        };
+        if len == 0 {
+            return gap(0, 0, false);
+        }
+        let candidate = self.candidate(key);
+        let Some(difference) = first_difference(key, entries.key(self.slot(candidate))) else {
+            return Place::Found(candidate);
+        };
+        let above = bit(key, difference);
+        let Some(relative) = difference.checked_sub(u64::from(self.base)) else {
+            return gap(if above { len } else { 0 }, difference, above);
+        };
+        // The key stands at one end of those that share its bits up to the difference.
+        let joined = &self.differences[..len];
+        let relative = relative.min(u64::from(FAR)) as u8;
+        let first = (1..=candidate).rev().find(|&i| joined[i] < relative);
+        let end = (candidate + 1..len).find(|&i| joined[i] < relative);
+        let (first, end) = (first.unwrap_or(0), end.unwrap_or(len));
+        if relative < FAR {
+            return gap(if above { end } else { first }, difference, above);
+        }
+        let run = &self.slots[first..end];
+        match run.binary_search_by(|&number| entries.key(slot(number)).cmp(key)) {
+            Ok(i) => Place::Found(first + i),
+            Err(i) => gap(first + i, difference, i > 0),
+        }
+    }
+
+    /// Puts an entry where [`find`](Leaf::find) said that it belongs. The leaf must have room.
+    pub(super) fn insert(&mut self, gap: Gap, slot: Slot) {
+        let (at, len) = (gap.at, self.len());
+        debug_assert!(at <= len && len < LEAF_SLOTS);
+        if len > 0 {
+            self.lower_base(gap.difference);
+        }
+        self.slots.copy_within(at..len, at + 1);
+        self.slots[at] = slot.get();
+        self.differences.copy_within(at..len, at + 1);
+        self.len += 1;
+        if len > 0 {
+            // On its other side the entry differs where its nearer neighbour did.
+            let relative = (gap.difference - u64::from(self.base)).min(u64::from(FAR));
+            let between = if gap.joins_previous { at } else { at + 1 };
+            self.differences[between] = relative as u8;
+        }
+    }
+
+    /// Makes `difference` storable: a base above it moves down, and all that is stored up.
+    fn lower_base(&mut self, difference: u64) {
+        let base = difference.min(u64::from(u32::MAX)) as u32;
+        if self.len() == 1 {
+            self.base = base;
+        }
+        if base < self.base {
+            let step = (self.base - base).min(u32::from(FAR)) as u8;
+            for difference in &mut self.differences[1..self.len as usize] {
+                *difference = difference.saturating_add(step);
+            }
+            self.base = base;
+        }
+    }
+
+    /// Takes out the entry at `at`. Its neighbours differ where the first of the two differences
+    /// beside it was.
+    pub(super) fn remove(&mut self, at: usize) -> Slot {
+        let (removed, len) = (self.slot(at), self.len());
+        if at > 0 && at + 1 < len {
+            self.differences[at + 1] = self.differences[at + 1].min(self.differences[at]);
+        }
+        self.differences.copy_within(at + 1..len, at);
+        self.slots.copy_within(at + 1..len, at);
+        self.len -= 1;
+        removed
+    }
+
+    /// Appends all entries to `contents`, whose own must be below. Reads two keys, and those beside
+    /// each FAR difference.
+    pub(super) fn pour_into(&self, contents: &mut Contents, entries: &impl Entries) {
+        for i in 0..self.len() {
+            let here = self.slots[i];
+            let stored = self.differences[i];
+            let difference = if i > 0 && stored != FAR {
+                u64::from(self.base) + u64::from(stored)
+            } else {
+                let previous = contents
+                    .slots
+                    .last()
+                    .map(|&number| entries.key(slot(number)));
+                previous.map_or(0, |previous| {
+                    first_difference(previous, entries.key(slot(here))).expect("keys are distinct")
+                })
+            };
+            contents.slots.push(here);
+            contents.differences.push(difference);
+        }
+    }
+
+    /// Replaces the leaf's entries by a range of `contents`.
+    pub(super) fn fill_from(&mut self, contents: &Contents, range: std::ops::Range<usize>) {
+        let differences = &contents.differences[range.clone()];
+        let lowest = differences.iter().skip(1).min().copied().unwrap_or(0);
+        self.base = lowest.min(u64::from(u32::MAX)) as u32;
+        self.len = range.len() as u16;
+        self.slots[..range.len()].copy_from_slice(&contents.slots[range]);
+        for (i, &difference) in differences.iter().enumerate().skip(1) {
+            let relative = difference - u64::from(self.base);
+            self.differences[i] = relative.min(u64::from(FAR)) as u8;
+        }
+    }
+}
