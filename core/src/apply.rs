@@ -32,7 +32,9 @@ impl Engine {
         let db = effect.db;
         match &effect.payload {
             Payload::Data(data) => match (data.collection, data.op) {
-                (Collection::Scalar, Op::Insert) => self.insert_scalar(counter, db, key, found, data),
+                (Collection::Scalar, Op::Insert) => {
+                    self.insert_scalar(counter, db, key, found, data)
+                }
                 (Collection::Scalar, Op::Remove) => {
                     if let Some(slot) = found {
                         self.space_mut(db).remove(slot);
@@ -112,7 +114,12 @@ impl Engine {
     fn add_int(&mut self, counter: u64, db: u32, key: Key<'_>, found: Option<Slot>, delta: i64) {
         let space = self.space_mut(db);
         let Some(slot) = found else {
-            space.put_found(None, key, first(counter, TypeTag::String, SELF_CONTAINED), NewValue::Int(delta));
+            space.put_found(
+                None,
+                key,
+                first(counter, TypeTag::String, SELF_CONTAINED),
+                NewValue::Int(delta),
+            );
             return;
         };
         let entry = space.entry(slot);
@@ -127,7 +134,12 @@ impl Engine {
             _ => 0,
         };
         let attributes = changed(counter, entry.expires_ms(), 0);
-        space.put_found(found, key, attributes, NewValue::Int(int.wrapping_add(delta)));
+        space.put_found(
+            found,
+            key,
+            attributes,
+            NewValue::Int(int.wrapping_add(delta)),
+        );
     }
 
     fn add_decimal(
@@ -150,7 +162,9 @@ impl Engine {
                 (current, entry.expires_ms())
             }
         };
-        let sum = current.zip(Decimal::parse(delta)).and_then(|(a, b)| a.checked_add(b));
+        let sum = current
+            .zip(Decimal::parse(delta))
+            .and_then(|(a, b)| a.checked_add(b));
         let text = sum.map_or_else(|| delta.to_vec(), |sum| sum.to_string().into_bytes());
         let attributes = match found {
             None => first(counter, TypeTag::String, SELF_CONTAINED),
@@ -174,9 +188,17 @@ impl Engine {
             let mut value = vec![0; offset.unwrap_or(0)];
             value.extend_from_slice(bytes);
             // APPEND to nothing is a SET (which may be an integer); SETRANGE is not.
-            let value =
-                if offset.is_none() { NewValue::string(&value) } else { NewValue::bytes(&value) };
-            space.put_found(None, key, first(counter, TypeTag::String, SELF_CONTAINED | RAW), value);
+            let value = if offset.is_none() {
+                NewValue::string(&value)
+            } else {
+                NewValue::bytes(&value)
+            };
+            space.put_found(
+                None,
+                key,
+                first(counter, TypeTag::String, SELF_CONTAINED | RAW),
+                value,
+            );
             return;
         };
         let write = |value: &mut Vec<u8>| {
@@ -222,7 +244,10 @@ impl Engine {
             NewValue::string(snapshot.state)
         } else {
             match State::decode(snapshot.state, &limits, seed) {
-                Ok(collection) => NewValue::Collection(Box::new(Held { base: counter, collection })),
+                Ok(collection) => NewValue::Collection(Box::new(Held {
+                    base: counter,
+                    collection,
+                })),
                 // The record's checksum was right, so this is another version's form. Keeping what
                 // is there is the one choice that loses nothing more.
                 Err(_) => return,
@@ -254,7 +279,10 @@ impl Engine {
             TypeTag::List | TypeTag::String => State::List(Box::new(List::new(counter))),
         };
         let attributes = first(counter, type_tag, 0);
-        let value = NewValue::Collection(Box::new(Held { base: counter, collection }));
+        let value = NewValue::Collection(Box::new(Held {
+            base: counter,
+            collection,
+        }));
         self.space_mut(db).put_found(found, key, attributes, value)
     }
 
@@ -266,8 +294,11 @@ impl Engine {
         found: Option<Slot>,
         data: &Data<'_>,
     ) {
-        let type_tag =
-            if data.collection == Collection::Ordered { TypeTag::List } else { data.type_tag };
+        let type_tag = if data.collection == Collection::Ordered {
+            TypeTag::List
+        } else {
+            data.type_tag
+        };
         let slot = self.collection_slot(counter, db, key, found, type_tag);
         let limits = self.limits;
         let space = self.space_mut(db);
@@ -308,7 +339,10 @@ impl Engine {
                     zset.remove(data.element);
                 }
                 State::List(list) => {
-                    let id = ElementId { node: OWN_NODE, number: data.number.0 };
+                    let id = ElementId {
+                        node: OWN_NODE,
+                        number: data.number.0,
+                    };
                     list.remove_id(id, &limits);
                 }
             }
@@ -324,12 +358,22 @@ impl Engine {
 
 /// A key's first effect.
 fn first(counter: u64, type_tag: TypeTag, extra: u16) -> Attributes {
-    Attributes { tip: counter, type_tag, extra, expires_ms: None }
+    Attributes {
+        tip: counter,
+        type_tag,
+        extra,
+        expires_ms: None,
+    }
 }
 
 /// A string that an effect changed: its history is needed to rebuild it, its expiry stays.
 fn changed(counter: u64, expires_ms: Option<u64>, extra: u16) -> Attributes {
-    Attributes { tip: counter, type_tag: TypeTag::String, extra, expires_ms }
+    Attributes {
+        tip: counter,
+        type_tag: TypeTag::String,
+        extra,
+        expires_ms,
+    }
 }
 
 fn insert_field(hash: &mut Hash, data: &Data<'_>, limits: &crate::value::Limits) {
@@ -340,8 +384,12 @@ fn insert_field(hash: &mut Hash, data: &Data<'_>, limits: &crate::value::Limits)
             hash.insert(data.element, sum.as_bytes(), limits);
         }
         (Merge::AddFloat, Scalar::Bytes(delta)) => {
-            let current = hash.get(data.element).map_or(Decimal::parse(b"0"), Decimal::parse);
-            let sum = current.zip(Decimal::parse(delta)).and_then(|(a, b)| a.checked_add(b));
+            let current = hash
+                .get(data.element)
+                .map_or(Decimal::parse(b"0"), Decimal::parse);
+            let sum = current
+                .zip(Decimal::parse(delta))
+                .and_then(|(a, b)| a.checked_add(b));
             if let Some(sum) = sum {
                 hash.insert(data.element, sum.to_string().as_bytes(), limits);
             }
@@ -354,9 +402,17 @@ fn insert_field(hash: &mut Hash, data: &Data<'_>, limits: &crate::value::Limits)
 }
 
 fn place(list: &mut List, data: &Data<'_>, limits: &crate::value::Limits) {
-    let Scalar::Bytes(value) = data.value else { return };
-    let id = ElementId { node: OWN_NODE, number: data.number.0 };
-    let reference = ElementId { node: OWN_NODE, number: data.reference.0 };
+    let Scalar::Bytes(value) = data.value else {
+        return;
+    };
+    let id = ElementId {
+        node: OWN_NODE,
+        number: data.number.0,
+    };
+    let reference = ElementId {
+        node: OWN_NODE,
+        number: data.reference.0,
+    };
     match data.placement {
         Placement::Head => list.push_head(value, id, limits),
         Placement::Before => {

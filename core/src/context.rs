@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use crate::effect::{Data, Effect, Meta, Payload, Snapshot};
-use crate::engine::{Engine, EffectLog, Now};
+use crate::engine::{EffectLog, Engine, Now};
 
 /// How much of a context's work stood at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,10 @@ impl<'a> Context<'a> {
     /// An empty context on database `db`. No allocation.
     #[inline]
     pub fn new(db: u32) -> Self {
-        Context { db, pending: SmallVec::new() }
+        Context {
+            db,
+            pending: SmallVec::new(),
+        }
     }
 
     /// The database that [`Context::emit`] writes to.
@@ -37,18 +40,30 @@ impl<'a> Context<'a> {
     /// Adds a change of `key`'s value.
     #[inline]
     pub fn emit(&mut self, key: &'a [u8], data: Data<'a>) {
-        self.emit_effect(Effect { db: self.db, key, payload: Payload::Data(data) });
+        self.emit_effect(Effect {
+            db: self.db,
+            key,
+            payload: Payload::Data(data),
+        });
     }
 
     /// Adds a change of `key`'s expiry.
     #[inline]
     pub fn emit_meta(&mut self, key: &'a [u8], meta: Meta) {
-        self.emit_effect(Effect { db: self.db, key, payload: Payload::Meta(meta) });
+        self.emit_effect(Effect {
+            db: self.db,
+            key,
+            payload: Payload::Meta(meta),
+        });
     }
 
     /// Replaces `key` by a whole state.
     pub fn emit_snapshot(&mut self, key: &'a [u8], snapshot: Snapshot<'a>) {
-        self.emit_effect(Effect { db: self.db, key, payload: Payload::Snapshot(snapshot) });
+        self.emit_effect(Effect {
+            db: self.db,
+            key,
+            payload: Payload::Snapshot(snapshot),
+        });
     }
 
     /// Adds any effect, also of another database.

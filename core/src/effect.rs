@@ -178,19 +178,31 @@ impl<'a> Data<'a> {
     /// SET: the whole value, and when it expires.
     #[inline]
     pub fn set(value: &'a [u8], expires_ms: Option<u64>) -> Self {
-        Data { value: Scalar::Bytes(value), expires_ms, ..Data::default() }
+        Data {
+            value: Scalar::Bytes(value),
+            expires_ms,
+            ..Data::default()
+        }
     }
 
     /// INCRBY: a delta to the number that the key holds.
     #[inline]
     pub fn add_int(delta: i64) -> Self {
-        Data { merge: Merge::AddInt, value: Scalar::Int(delta), ..Data::default() }
+        Data {
+            merge: Merge::AddInt,
+            value: Scalar::Int(delta),
+            ..Data::default()
+        }
     }
 
     /// APPEND: bytes behind the value.
     #[inline]
     pub fn append(suffix: &'a [u8]) -> Self {
-        Data { placement: Placement::Tail, value: Scalar::Bytes(suffix), ..Data::default() }
+        Data {
+            placement: Placement::Tail,
+            value: Scalar::Bytes(suffix),
+            ..Data::default()
+        }
     }
 
     /// SETRANGE: bytes over the value from `offset` on.
@@ -207,13 +219,22 @@ impl<'a> Data<'a> {
     /// DEL: the whole key, whatever its type.
     #[inline]
     pub fn remove_key() -> Self {
-        Data { op: Op::Remove, ..Data::default() }
+        Data {
+            op: Op::Remove,
+            ..Data::default()
+        }
     }
 
     /// SADD, HSET, ZADD: an element and its value.
     #[inline]
     pub fn insert_element(type_tag: TypeTag, element: &'a [u8], value: Scalar<'a>) -> Self {
-        Data { collection: Collection::Keyed, type_tag, element, value, ..Data::default() }
+        Data {
+            collection: Collection::Keyed,
+            type_tag,
+            element,
+            value,
+            ..Data::default()
+        }
     }
 
     /// HINCRBY, ZINCRBY: a delta ([`Scalar::Int`] or [`Scalar::Float`]) to an element's number.
@@ -223,13 +244,19 @@ impl<'a> Data<'a> {
             Scalar::Float(_) => Merge::AddFloat,
             _ => Merge::AddInt,
         };
-        Data { merge, ..Data::insert_element(type_tag, element, delta) }
+        Data {
+            merge,
+            ..Data::insert_element(type_tag, element, delta)
+        }
     }
 
     /// SREM, HDEL, ZREM: an element goes.
     #[inline]
     pub fn remove_element(type_tag: TypeTag, element: &'a [u8]) -> Self {
-        Data { op: Op::Remove, ..Data::insert_element(type_tag, element, Scalar::None) }
+        Data {
+            op: Op::Remove,
+            ..Data::insert_element(type_tag, element, Scalar::None)
+        }
     }
 
     /// LPUSH, RPUSH, LINSERT: a list element `number` with a place. `reference` is the neighbour
@@ -298,4 +325,3 @@ pub struct Stamped<'a> {
     /// The effect.
     pub effect: Effect<'a>,
 }
-

@@ -82,7 +82,9 @@ impl Engine {
             limits: options.limits,
             clock: HlcClock::new(DRIFT_BOUND_MS),
             last: 0,
-            spaces: (0..options.databases).map(|_| Keyspace::new(options.seed)).collect(),
+            spaces: (0..options.databases)
+                .map(|_| Keyspace::new(options.seed))
+                .collect(),
             flushed: Vec::new(),
         }
     }
@@ -145,14 +147,24 @@ impl Engine {
 
     /// Memory of all databases in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.spaces.iter().map(Keyspace::memory_bytes).sum::<usize>()
-            + self.flushed.iter().map(Remains::memory_bytes).sum::<usize>()
+        self.spaces
+            .iter()
+            .map(Keyspace::memory_bytes)
+            .sum::<usize>()
+            + self
+                .flushed
+                .iter()
+                .map(Remains::memory_bytes)
+                .sum::<usize>()
     }
 
     /// Bytes that all live state would take in a log.
     pub fn live_bytes(&self) -> u64 {
         // A record's frame, stamp, tags and lengths are about 32 bytes.
-        self.spaces.iter().map(|space| space.live_bytes() + 32 * space.len() as u64).sum()
+        self.spaces
+            .iter()
+            .map(|space| space.live_bytes() + 32 * space.len() as u64)
+            .sum()
     }
 
     /// Stamps effects, hands them to the log as one atomic group, and applies them.
@@ -185,7 +197,12 @@ impl Engine {
         let found = self.space(effect.db).find(key);
         let local_dep = found.map_or(0, |slot| self.space(effect.db).entry(slot).tip());
         let hlc = self.clock.tick(now.unix_ns);
-        let stamped = Stamped { hlc, local_dep, deps: &[], effect: *effect };
+        let stamped = Stamped {
+            hlc,
+            local_dep,
+            deps: &[],
+            effect: *effect,
+        };
         log.append(counter, &stamped, more_in_group);
         self.apply(counter, effect, key, found);
     }
@@ -200,7 +217,8 @@ impl Engine {
         if effect.db as usize >= self.spaces.len() {
             // The log was written with more databases than are configured now: nothing is lost.
             let seed = self.seed;
-            self.spaces.resize_with(effect.db as usize + 1, || Keyspace::new(seed));
+            self.spaces
+                .resize_with(effect.db as usize + 1, || Keyspace::new(seed));
         }
         let found = self.space(effect.db).find(key);
         self.apply(counter, effect, key, found);
@@ -257,11 +275,21 @@ impl Engine {
         key: Key<'_>,
     ) -> bool {
         let space = self.space(db);
-        let Some(slot) = space.find(key) else { return false };
-        if !space.entry(slot).expires_ms().is_some_and(|at_ms| at_ms <= now.unix_ms()) {
+        let Some(slot) = space.find(key) else {
+            return false;
+        };
+        if !space
+            .entry(slot)
+            .expires_ms()
+            .is_some_and(|at_ms| at_ms <= now.unix_ms())
+        {
             return false;
         }
-        let effect = Effect { db, key: key.bytes(), payload: Payload::Data(Data::remove_key()) };
+        let effect = Effect {
+            db,
+            key: key.bytes(),
+            payload: Payload::Data(Data::remove_key()),
+        };
         self.commit_one(log, now, &effect, false);
         true
     }
@@ -275,6 +303,7 @@ impl Engine {
         db: u32,
         slot: Slot,
     ) -> bool {
+        let hlc = self.clock.tick(now.unix_ns);
         let entry = self.space(db).entry(slot);
         let mut owned = Vec::new();
         let state: &[u8] = match entry.value() {
@@ -290,11 +319,18 @@ impl Engine {
             }
             Value::Cold => return false,
         };
-        let snapshot =
-            Snapshot { type_tag: entry.type_tag(), expires_ms: entry.expires_ms(), state };
-        let effect = Effect { db, key: entry.key(), payload: Payload::Snapshot(snapshot) };
+        let snapshot = Snapshot {
+            type_tag: entry.type_tag(),
+            expires_ms: entry.expires_ms(),
+            state,
+        };
+        let effect = Effect {
+            db,
+            key: entry.key(),
+            payload: Payload::Snapshot(snapshot),
+        };
         let stamped = Stamped {
-            hlc: self.clock.tick(now.unix_ns),
+            hlc,
             local_dep: entry.tip(),
             deps: &[],
             effect,
@@ -334,7 +370,10 @@ impl Engine {
         let key = self.key(effect.key);
         self.apply(tip, effect, key, Some(slot));
         // The expiry may have changed after the effect was written, the entry knows best.
-        let slot = self.space(db).find(key).expect("applying a whole state leaves a key");
+        let slot = self
+            .space(db)
+            .find(key)
+            .expect("applying a whole state leaves a key");
         self.space_mut(db).set_expiry(slot, expires_ms);
     }
 }

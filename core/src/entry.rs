@@ -85,7 +85,12 @@ impl Shape {
     }
 
     fn value_at(self) -> usize {
-        self.key_at() + if self.flags & LONG_KEY != 0 { 8 } else { self.key_len }
+        self.key_at()
+            + if self.flags & LONG_KEY != 0 {
+                8
+            } else {
+                self.key_len
+            }
     }
 
     /// Bytes of the whole entry in the arena.
@@ -149,7 +154,10 @@ impl<'a> Entry<'a> {
     /// `at` is the start of an initialised entry that stays in place for `'a`.
     #[inline]
     pub(crate) unsafe fn new(at: *mut u8) -> Self {
-        Entry { at, _keyspace: PhantomData }
+        Entry {
+            at,
+            _keyspace: PhantomData,
+        }
     }
 
     #[inline]
@@ -304,7 +312,9 @@ impl<'a> Entry<'a> {
             // SAFETY: the shape reserves key_len bytes here; entry memory never overlaps a key
             // that comes from outside, nor the entry that it moves from.
             unsafe {
-                self.at.add(shape.key_at()).copy_from_nonoverlapping(key.as_ptr(), key.len());
+                self.at
+                    .add(shape.key_at())
+                    .copy_from_nonoverlapping(key.as_ptr(), key.len());
             }
         }
     }
@@ -328,7 +338,11 @@ impl<'a> Entry<'a> {
         debug_assert_eq!(value.len(), shape.value_len);
         // SAFETY: the shape reserves value_len bytes here. `copy` because SETRANGE and the like
         // may hand back bytes of this very entry.
-        unsafe { self.at.add(shape.value_at()).copy_from(value.as_ptr(), value.len()) }
+        unsafe {
+            self.at
+                .add(shape.value_at())
+                .copy_from(value.as_ptr(), value.len())
+        }
     }
 
     /// The word of a form that holds a number or a pointer.

@@ -30,7 +30,13 @@ impl Recency {
     /// Records access times, or with `counts` LFU counters that grow as `log_factor` and shrink by
     /// one every `decay_minutes`.
     pub fn new(counts: bool, log_factor: u32, decay_minutes: u32) -> Self {
-        Recency { seconds: 0, minutes: 0, counts, log_factor, decay_minutes }
+        Recency {
+            seconds: 0,
+            minutes: 0,
+            counts,
+            log_factor,
+            decay_minutes,
+        }
     }
 
     /// Moves the clock.
@@ -50,7 +56,11 @@ impl Recency {
 
     /// Seconds since the last use, by the 16 bits of an entry.
     pub fn idle_seconds(&self, access: u16) -> u64 {
-        if self.counts { 0 } else { u64::from(self.seconds.wrapping_sub(access)) }
+        if self.counts {
+            0
+        } else {
+            u64::from(self.seconds.wrapping_sub(access))
+        }
     }
 
     /// The LFU counter by the 16 bits of an entry, decayed to now.
@@ -130,7 +140,9 @@ mod tests {
         let mut access = recency.initial();
         let mut random = 1u64;
         for _ in 0..1000 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             access = recency.used(access, random >> 33);
         }
         let counter = recency.frequency(access);

@@ -126,7 +126,11 @@ fn in_range(from: u8, to: u8, byte: u8, nocase: bool) -> bool {
 }
 
 fn same(left: u8, right: u8, nocase: bool) -> bool {
-    if nocase { left.eq_ignore_ascii_case(&right) } else { left == right }
+    if nocase {
+        left.eq_ignore_ascii_case(&right)
+    } else {
+        left == right
+    }
 }
 
 #[cfg(test)]
@@ -160,11 +164,17 @@ mod tests {
         assert!(matches("h[^e]llo", "hallo"));
         assert!(!matches("h[^e]llo", "hello"));
         assert!(matches("[a-c]", "b"));
-        assert!(matches("[c-a]", "b"), "a range given backwards is the same range");
+        assert!(
+            matches("[c-a]", "b"),
+            "a range given backwards is the same range"
+        );
         assert!(matches("[\\]]", "]"));
         assert!(!matches("[]", "]"), "an empty class matches nothing");
         assert!(matches("[^]", "x"));
-        assert!(matches("[abc", "c"), "an unclosed class ends with the pattern");
+        assert!(
+            matches("[abc", "c"),
+            "an unclosed class ends with the pattern"
+        );
         assert!(glob_match(b"[A-C]X", b"bx", true));
     }
 
@@ -172,7 +182,10 @@ mod tests {
     fn escapes() {
         assert!(matches("a\\*b", "a*b"));
         assert!(!matches("a\\*b", "axb"));
-        assert!(matches("a\\", "a\\"), "a trailing backslash stands for itself");
+        assert!(
+            matches("a\\", "a\\"),
+            "a trailing backslash stands for itself"
+        );
         assert!(!glob_match(b"ABC", b"abc", false));
         assert!(glob_match(b"A\\BC", b"abc", true));
     }

@@ -21,7 +21,12 @@ impl Hlc {
 
 impl fmt::Debug for Hlc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hlc({}ns+{})", self.0 & !LOGICAL_BITS, self.0 & LOGICAL_BITS)
+        write!(
+            f,
+            "Hlc({}ns+{})",
+            self.0 & !LOGICAL_BITS,
+            self.0 & LOGICAL_BITS
+        )
     }
 }
 
@@ -121,7 +126,10 @@ mod tests {
         let before = clock.last();
         assert_eq!(
             clock.observe(Hlc(now + SECOND), now),
-            Err(DriftError { ahead_ms: 1000, bound_ms: 500 })
+            Err(DriftError {
+                ahead_ms: 1000,
+                bound_ms: 500
+            })
         );
         assert_eq!((clock.last(), clock.drift_refused()), (before, 1));
         assert!(clock.tick(now) > Hlc(now + SECOND / 4));

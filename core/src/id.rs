@@ -52,7 +52,10 @@ pub struct EffectRef {
 
 impl EffectRef {
     /// What the first effect of a key depends on.
-    pub const ROOT: EffectRef = EffectRef { node: NodeId(0), offset: Offset(0) };
+    pub const ROOT: EffectRef = EffectRef {
+        node: NodeId(0),
+        offset: Offset(0),
+    };
 }
 
 /// Names one element of an ordered collection for ever, so that a concurrent insert or remove
@@ -106,7 +109,9 @@ fn hash_tag(key: &[u8]) -> &[u8] {
 
 /// CRC-16/XMODEM (polynomial 0x1021, initial value 0), the one Redis Cluster uses.
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, &byte| (crc << 8) ^ CRC16[usize::from((crc >> 8) as u8 ^ byte)])
+    bytes.iter().fold(0, |crc, &byte| {
+        (crc << 8) ^ CRC16[usize::from((crc >> 8) as u8 ^ byte)]
+    })
 }
 
 const CRC16: [u16; 256] = {
@@ -116,7 +121,11 @@ const CRC16: [u16; 256] = {
         let mut crc = (byte as u16) << 8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
+            crc = if crc & 0x8000 != 0 {
+                (crc << 1) ^ 0x1021
+            } else {
+                crc << 1
+            };
             bit += 1;
         }
         table[byte] = crc;
@@ -161,7 +170,9 @@ mod tests {
             let owners: Vec<u16> = (0..SLOT_COUNT).map(|s| Slot(s).shard(shards)).collect();
             assert!(owners.is_sorted());
             assert_eq!((owners[0], owners[owners.len() - 1]), (0, shards - 1));
-            let most = (0..shards).map(|s| owners.iter().filter(|&&o| o == s).count()).max();
+            let most = (0..shards)
+                .map(|s| owners.iter().filter(|&&o| o == s).count())
+                .max();
             assert!(most.unwrap() <= usize::from(SLOT_COUNT / shards) + 1);
         }
     }

@@ -26,7 +26,10 @@ impl<'a> Key<'a> {
     /// Hashes `bytes`. O(length).
     #[inline]
     pub fn new(bytes: &'a [u8], seed: HashSeed) -> Self {
-        Key { bytes, hash: seed.hash(bytes) }
+        Key {
+            bytes,
+            hash: seed.hash(bytes),
+        }
     }
 
     /// The key's bytes.
@@ -159,7 +162,10 @@ impl Keyspace {
     /// An empty database; takes no memory yet.
     pub fn new(seed: HashSeed) -> Self {
         Keyspace {
-            store: Store { arena: Arena::new(), seed },
+            store: Store {
+                arena: Arena::new(),
+                seed,
+            },
             table: HashIndex::new(),
             ordered: OrderedIndex::new(),
             expiries: BTreeSet::new(),
@@ -234,7 +240,8 @@ impl Keyspace {
     /// The entry of a key, expired or not.
     #[inline]
     pub fn find(&self, key: Key<'_>) -> Option<Slot> {
-        self.table.find(key.hash, |slot| self.store.entry(slot).key() == key.bytes)
+        self.table
+            .find(key.hash, |slot| self.store.entry(slot).key() == key.bytes)
     }
 
     /// The entry at a slot that this keyspace gave out and that was not changed since.
@@ -259,19 +266,18 @@ impl Keyspace {
         }
         Shape {
             flags: flags(attributes.type_tag, new.form(), extra),
-            key_len: if extra & LONG_KEY != 0 { 0 } else { key.bytes.len() },
+            key_len: if extra & LONG_KEY != 0 {
+                0
+            } else {
+                key.bytes.len()
+            },
             value_len: new.len(),
         }
     }
 
     /// Puts a value under `key`, in place of whatever is there. O(1) where the entry's block fits
     /// the new value, else O(log n) because the entry moves.
-    pub(crate) fn put(
-        &mut self,
-        key: Key<'_>,
-        attributes: Attributes,
-        new: NewValue<'_>,
-    ) -> Slot {
+    pub(crate) fn put(&mut self, key: Key<'_>, attributes: Attributes, new: NewValue<'_>) -> Slot {
         self.put_found(self.find(key), key, attributes, new)
     }
 
@@ -290,12 +296,7 @@ impl Keyspace {
         }
     }
 
-    fn insert(
-        &mut self,
-        key: Key<'_>,
-        attributes: Attributes,
-        new: NewValue<'_>,
-    ) -> Slot {
+    fn insert(&mut self, key: Key<'_>, attributes: Attributes, new: NewValue<'_>) -> Slot {
         let shape = Self::shape_for(key, &attributes, &new);
         debug_assert!(shape.len() <= LEN_MAX);
         let slot = self.store.arena.alloc(shape.len()).expect(ROOM);
@@ -456,11 +457,7 @@ impl Keyspace {
     }
 
     /// Sets or ends the expiry of an entry; the entry may move. O(log n).
-    pub(crate) fn set_expiry(
-        &mut self,
-        slot: Slot,
-        expires_ms: Option<u64>,
-    ) -> Slot {
+    pub(crate) fn set_expiry(&mut self, slot: Slot, expires_ms: Option<u64>) -> Slot {
         let entry = self.store.entry(slot);
         let old_ms = entry.expires_ms();
         match (old_ms, expires_ms) {
@@ -477,14 +474,14 @@ impl Keyspace {
 
     /// Makes or removes the room for an expiry: the value moves over untouched.
     fn reshape(&mut self, slot: Slot, expires_ms: Option<u64>) -> Slot {
-        let from = self.store.entry(slot);
-        let old_shape = from.shape();
+        let old_shape = self.store.entry(slot).shape();
         let mut shape = old_shape;
         shape.flags = match expires_ms {
             Some(_) => old_shape.flags | EXPIRES,
             None => old_shape.flags & !EXPIRES,
         };
         let moved = self.store.arena.alloc(shape.len()).expect(ROOM);
+        let from = self.store.entry(slot);
         if let Some(at_ms) = from.expires_ms() {
             self.expiries.remove(&(at_ms, slot));
         }
@@ -497,7 +494,8 @@ impl Keyspace {
         }
         let hash = self.store.hash(moved);
         self.table.replace(hash, slot, moved);
-        self.ordered.replace(self.store.entry(moved).key(), moved, &self.store);
+        self.ordered
+            .replace(self.store.entry(moved).key(), moved, &self.store);
         self.store.arena.free_block(slot);
         moved
     }
@@ -607,12 +605,16 @@ impl Keyspace {
 
     /// Entries in key order from the first key >= `from` on.
     pub fn range_from<'s>(&'s self, from: &[u8]) -> impl Iterator<Item = Entry<'s>> + use<'s> {
-        self.ordered.seek(from, &self.store).map(|slot| self.store.entry(slot))
+        self.ordered
+            .seek(from, &self.store)
+            .map(|slot| self.store.entry(slot))
     }
 
     /// Entries in key order that come after `key`.
     pub fn range_after<'s>(&'s self, key: &[u8]) -> impl Iterator<Item = Entry<'s>> + use<'s> {
-        self.ordered.after(key, &self.store).map(|slot| self.store.entry(slot))
+        self.ordered
+            .after(key, &self.store)
+            .map(|slot| self.store.entry(slot))
     }
 
     /// Every entry in key order.
@@ -645,7 +647,12 @@ impl Keyspace {
         };
         let key = entry.key().to_vec();
         let key = self.key(&key);
-        self.replace(slot, key, attributes, NewValue::Cold(len.min(u32::MAX as usize)));
+        self.replace(
+            slot,
+            key,
+            attributes,
+            NewValue::Cold(len.min(u32::MAX as usize)),
+        );
     }
 }
 
@@ -665,7 +672,9 @@ impl Remains {
     /// goes at the end, in regions of 2 MiB.
     pub fn free_some(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
-            let Some(slot) = self.slots.next() else { return false };
+            let Some(slot) = self.slots.next() else {
+                return false;
+            };
             self.keyspace.drop_key(slot);
             self.keyspace.drop_value(slot);
         }

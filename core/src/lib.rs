@@ -11,6 +11,7 @@ pub mod effect;
 pub mod engine;
 pub mod entry;
 pub mod evict;
+pub mod glob;
 pub mod hlc;
 pub mod id;
 pub mod index;

@@ -24,7 +24,9 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
         if !digit.is_ascii_digit() {
             return None;
         }
-        magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        magnitude = magnitude
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
     }
     if negative {
         0i64.checked_sub_unsigned(magnitude)
@@ -84,7 +86,9 @@ impl Decimal {
             if tail.is_empty() || !tail.iter().all(u8::is_ascii_digit) {
                 return None;
             }
-            let power = tail.iter().fold(0i32, |p, d| (p * 10 + i32::from(d - b'0')).min(100_000));
+            let power = tail
+                .iter()
+                .fold(0i32, |p, d| (p * 10 + i32::from(d - b'0')).min(100_000));
             exponent = exponent.checked_add(sign * power)?;
             rest = &[];
         }
@@ -116,7 +120,10 @@ impl std::fmt::Display for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
-        let (whole, fraction) = (magnitude / ONE.unsigned_abs(), magnitude % ONE.unsigned_abs());
+        let (whole, fraction) = (
+            magnitude / ONE.unsigned_abs(),
+            magnitude % ONE.unsigned_abs(),
+        );
         write!(f, "{sign}{whole}")?;
         if fraction != 0 {
             let digits = format!("{fraction:017}");

@@ -49,7 +49,10 @@ mod tests {
     use crate::id::{NodeId, Offset};
 
     fn tip(node: u64, counter: u64) -> Tip {
-        Tip { node: NodeId(node), offset: Offset::new(0, counter) }
+        Tip {
+            node: NodeId(node),
+            offset: Offset::new(0, counter),
+        }
     }
 
     #[test]

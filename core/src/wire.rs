@@ -306,7 +306,11 @@ impl<'a> Fields<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.0.len() < 10 { WireError::Truncated } else { WireError::Malformed })
+        Err(if self.0.len() < 10 {
+            WireError::Truncated
+        } else {
+            WireError::Malformed
+        })
     }
 
     #[inline]
@@ -380,14 +384,21 @@ pub fn unmarshal_effect<'a>(
             }
             effect_field::FLUSH => payload = Some(Payload::Flush),
             effect_field::SWAP => {
-                payload = Some(Payload::Swap { with: read_swap(field.bytes()?)? });
+                payload = Some(Payload::Swap {
+                    with: read_swap(field.bytes()?)?,
+                });
             }
             _ => {}
         }
     }
     let payload = payload.ok_or(WireError::NoPayload)?;
     debug_assert!(counter <= COUNTER_MAX);
-    Ok(Stamped { hlc, local_dep, deps, effect: Effect { db, key, payload } })
+    Ok(Stamped {
+        hlc,
+        local_dep,
+        deps,
+        effect: Effect { db, key, payload },
+    })
 }
 
 fn read_tip(bytes: &[u8]) -> Result<Tip, WireError> {
@@ -485,7 +496,11 @@ fn read_meta(bytes: &[u8]) -> Result<Meta, WireError> {
 }
 
 fn read_snapshot(bytes: &[u8]) -> Result<Snapshot<'_>, WireError> {
-    let mut snapshot = Snapshot { type_tag: TypeTag::String, expires_ms: None, state: &[] };
+    let mut snapshot = Snapshot {
+        type_tag: TypeTag::String,
+        expires_ms: None,
+        state: &[],
+    };
     let mut fields = Fields(bytes);
     while let Some((number, field)) = fields.next()? {
         match number {
@@ -515,7 +530,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_scalar() -> impl Strategy<Value = (u8, Vec<u8>, i64, f64)> {
-        (0u8..4, prop::collection::vec(any::<u8>(), 0..40), any::<i64>(), any::<f64>())
+        (
+            0u8..4,
+            prop::collection::vec(any::<u8>(), 0..40),
+            any::<i64>(),
+            any::<f64>(),
+        )
     }
 
     proptest! {
@@ -590,7 +610,11 @@ mod tests {
                 hlc: Hlc(1),
                 local_dep: 0,
                 deps: &[],
-                effect: Effect { db: 0, key: b"k", payload },
+                effect: Effect {
+                    db: 0,
+                    key: b"k",
+                    payload,
+                },
             };
             let mut wire = Vec::new();
             marshal_effect(1, &stamped, &mut wire);
@@ -604,7 +628,11 @@ mod tests {
             hlc: Hlc(1),
             local_dep: 0,
             deps: &[],
-            effect: Effect { db: 0, key: b"k", payload: Payload::Noop },
+            effect: Effect {
+                db: 0,
+                key: b"k",
+                payload: Payload::Noop,
+            },
         };
         let mut wire = Vec::new();
         put_bytes(&mut wire, 100, b"from the future");
@@ -619,12 +647,19 @@ mod tests {
             hlc: Hlc(1),
             local_dep: 0,
             deps: &[],
-            effect: Effect { db: 0, key: b"key", payload: Payload::Data(Data::set(b"value", None)) },
+            effect: Effect {
+                db: 0,
+                key: b"key",
+                payload: Payload::Data(Data::set(b"value", None)),
+            },
         };
         let mut wire = Vec::new();
         marshal_effect(1, &stamped, &mut wire);
         for cut in 0..wire.len() {
-            assert!(unmarshal_effect(1, &wire[..cut], &mut Vec::new()).is_err(), "cut at {cut}");
+            assert!(
+                unmarshal_effect(1, &wire[..cut], &mut Vec::new()).is_err(),
+                "cut at {cut}"
+            );
         }
     }
 }

@@ -275,6 +275,20 @@ impl Arena {
         }
     }
 
+    /// The usable bytes of a live block. One load from the page table.
+    #[inline]
+    pub fn block_bytes(&self, slot: Slot) -> usize {
+        class_bytes(usize::from(
+            self.pages[(slot.get() / PAGE_UNITS) as usize].class,
+        ))
+    }
+
+    /// [`free`](Arena::free) for a caller that does not know the length. O(1).
+    #[inline]
+    pub fn free_block(&mut self, slot: Slot) {
+        self.free(slot, self.block_bytes(slot));
+    }
+
     /// The address of a block; valid while the block is. One load beside the arithmetic.
     ///
     /// # Panics

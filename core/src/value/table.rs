@@ -45,7 +45,7 @@ pub struct HashSeed(pub u64);
 
 impl HashSeed {
     #[inline]
-    fn hash(self, key: &[u8]) -> u64 {
+    pub(crate) fn hash(self, key: &[u8]) -> u64 {
         let state = SeedableRandomState::with_seed(self.0, SharedSeed::global_fixed());
         let mut hasher = state.build_hasher();
         hasher.write(key);
