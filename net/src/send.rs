@@ -94,6 +94,22 @@ impl SendBuf {
         self.len() == 0
     }
 
+    /// A copy of everything in sending order.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.pieces().flatten().copied().collect()
+    }
+
+    /// Appends everything that `other` holds, which is left empty; shared values stay shared.
+    pub fn append(&mut self, other: &mut SendBuf) {
+        let base = self.built.len();
+        self.built.append(&mut other.built);
+        self.splices.extend(other.splices.drain(..).map(|splice| Splice {
+            at: splice.at + base,
+            value: splice.value,
+        }));
+        self.spliced_bytes += std::mem::take(&mut other.spliced_bytes);
+    }
+
     /// Forgets the contents and releases the shared values; keeps the memory of the built bytes.
     pub fn clear(&mut self) {
         self.built.clear();

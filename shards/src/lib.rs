@@ -1,2 +1,18 @@
-//! Placeholder until the first module lands.
+//! The shard runtime of Causet and the `causet` server.
+//!
+//! One pinned thread per shard owns a slice of the keys and everything about them; this crate is
+//! what such a thread does: parse, route, execute, log, reply. The engine is causet-core's, the
+//! codec causet-proto's, the system calls causet-net's.
+
+pub mod client;
+pub mod command;
 pub mod config;
+pub mod cursors;
+pub mod execute;
+pub mod journal;
+pub mod lend;
+pub mod shared;
+pub mod slowlog;
+pub mod state;
+pub mod stats;
+pub mod ticks;

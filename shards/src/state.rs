@@ -41,6 +41,8 @@ pub struct State {
     pub cursors: Cursors,
     /// How uses of keys are recorded.
     pub recency: Recency,
+    /// Growth is refused; decided once per turn.
+    pub out_of_memory: bool,
     /// The time at the start of this turn of the loop.
     pub now: Now,
     /// Random numbers for SPOP, RANDOMKEY, eviction; seeded from the system once.
@@ -109,5 +111,12 @@ impl State {
             self.engine.touch(db, slot, &self.recency, || random.next());
         }
         Some(self.engine.space(db).entry(slot))
+    }
+
+    /// Whether growth must be refused: more memory in use than allowed with nothing left to evict,
+    /// or a database at the end of what it can address.
+    #[inline]
+    pub fn is_out_of_memory(&self) -> bool {
+        self.out_of_memory
     }
 }

@@ -42,6 +42,8 @@ impl CommandStats {
 /// The counters of one shard since its start or CONFIG RESETSTAT.
 #[derive(Debug, Default, Clone)]
 pub struct Stats {
+    /// Effects committed.
+    pub changes: u64,
     /// Connections accepted.
     pub connections_received: u64,
     /// Connections refused because of maxclients.

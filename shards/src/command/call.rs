@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use causet_core::context::Context;
 use causet_core::effect::{Data, Effect, Meta, Payload, Snapshot, TypeTag};
-use causet_core::engine::Engine;
 use causet_core::entry::{Entry, Value};
 use causet_core::value::{Collection, Hash, List, Set, ZSet};
 use causet_net::SendBuf;
@@ -224,6 +223,38 @@ impl<'c, 'a> Call<'c, 'a> {
     ) {
         let snapshot = Snapshot { type_tag, expires_ms, state };
         self.context.emit_effect(Effect { db, key, payload: Payload::Snapshot(snapshot) });
+    }
+
+    /// Commits what was emitted, each effect on the shard that owns its key.
+    pub(crate) fn commit(&mut self) {
+        let Call { state, held, context, .. } = self;
+        match held {
+            None => {
+                let now = state.now;
+                let changes = context.flush(&mut state.engine, &mut state.journal, now);
+                state.stats.changes += changes as u64;
+            }
+            Some(held) => {
+                // Shard by shard, so that each log gets its part as one group.
+                held.for_each(state, |part| {
+                    let shards = part.shared.shards;
+                    let number = part.number;
+                    let mut own = Context::new(context.db());
+                    for effect in context.pending() {
+                        let concerns = effect.key.is_empty()
+                            && matches!(effect.payload, Payload::Flush | Payload::Swap { .. });
+                        let slot = causet_core::id::Slot::of_key(effect.key);
+                        if concerns || slot.shard(shards) == number {
+                            own.emit_effect(*effect);
+                        }
+                    }
+                    let now = part.now;
+                    part.stats.changes +=
+                        own.flush(&mut part.engine, &mut part.journal, now) as u64;
+                });
+                context.abort();
+            }
+        }
     }
 
     /// Adds an effect that removes `key` from database `db`.

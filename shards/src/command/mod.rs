@@ -4,9 +4,13 @@
 //! the categories of ACL all read the same row ([`Command`]), so a command is declared once. The
 //! rows stand with their handlers, one file per group; [`table`] collects them.
 
+pub mod arg;
 pub mod call;
 pub mod failure;
 pub mod table;
+
+#[cfg(test)]
+mod harness;
 
 mod connection;
 mod generic;

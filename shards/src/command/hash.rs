@@ -1,0 +1,6 @@
+//! Commands of this group.
+
+use super::*;
+
+/// The rows.
+pub const COMMANDS: &[Command] = &[];
