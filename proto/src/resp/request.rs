@@ -148,6 +148,9 @@ impl RequestParser {
     /// A [`ProtocolError`] where Redis would send one and close; the parser is of no use then until
     /// [`RequestParser::reset`].
     ///
+    /// # Panics
+    /// When bytes of an unfinished command were taken away since the last call.
+    ///
     /// # Cost
     /// O(bytes that are new since the last call); a 3-argument command is some tens of
     /// nanoseconds. Nothing is copied, except the arguments of an inline command.
