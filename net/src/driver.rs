@@ -241,7 +241,8 @@ pub trait Driver {
     /// This driver's address for its peers' [`wake`](Self::wake).
     fn peer(&self) -> PeerHandle;
 
-    /// Rings a peer's bell; it goes out with the next turn at the latest.
+    /// Rings a peer's bell; it goes out with the next turn at the latest, until when the handle is
+    /// to be kept. A peer that is gone is ignored.
     fn wake(&mut self, peer: &PeerHandle);
 
     /// Submits what is queued, waits as `wait` says if nothing is ready, and hands every completion

@@ -76,7 +76,7 @@ pub struct EpollDriver {
 }
 
 impl EpollDriver {
-    /// Opens a driver; `recv_buffers` and `submission_entries` of `config` mean nothing to it.
+    /// Opens a driver. Of `config` only `connections_max` and `file_ops_max` mean something to it.
     ///
     /// # Errors
     ///

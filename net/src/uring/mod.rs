@@ -96,6 +96,10 @@ impl UringDriver {
     /// # Errors
     ///
     /// See [`DriverError`].
+    ///
+    /// # Panics
+    ///
+    /// When `recv_buffers` is not a power of two of at most 32768.
     pub fn open(config: &Config) -> Result<Self, DriverError> {
         let ring = Ring::open(config)?;
         let buffers = BufferRing::register(
@@ -108,7 +112,7 @@ impl UringDriver {
                 feature: "buffer rings",
                 since: KERNEL_MIN,
             },
-            _ => DriverError::from_setup(error),
+            _ => DriverError::Os(error),
         })?;
         let address = if ring.message_ring() {
             Some(ring.descriptor()?)

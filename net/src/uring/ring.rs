@@ -47,7 +47,9 @@ impl Ring {
             });
         }
         let mut probe = Probe::new();
-        ring.submitter().register_probe(&mut probe)?;
+        ring.submitter()
+            .register_probe(&mut probe)
+            .map_err(DriverError::from_setup)?;
         // Multishot receive has no bit of its own to probe; zero-copy send came with the same
         // kernel and has one.
         if !probe.is_supported(opcode::SendZc::CODE) {
