@@ -118,8 +118,8 @@ pub fn device_of(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let device = fs::metadata(path).ok()?.dev();
     // The split of Linux's 64-bit dev_t: 12 bits of each number low, the rest of both high.
-    let major = (device >> 8 & 0xfff) | (device >> 32 & !0xfff);
-    let minor = (device & 0xff) | (device >> 12 & !0xff & 0xffff_ffff);
+    let major = ((device >> 8) & 0xfff) | ((device >> 32) & !0xfff);
+    let minor = (device & 0xff) | ((device >> 12) & 0xffff_ff00);
     Some(format!("{major}:{minor}"))
 }
 

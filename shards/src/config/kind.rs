@@ -111,7 +111,7 @@ fn out_of_range(least: impl Display, most: impl Display) -> Reason {
 /// Decimal digits with at most a minus: no plus, no leading zero, no spaces, as Redis has it.
 pub(super) fn strict_integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain = digits == "0" && text == "0" || !digits.starts_with(['0', '+', '-']);
+    let plain = (digits == "0" && text == "0") || !digits.starts_with(['0', '+', '-']);
     if plain { text.parse().ok() } else { None }
 }
 

@@ -4,7 +4,7 @@
 //! giving the rest of the server plain typed fields. Not for: acting on a change; the server compares
 //! what [`Config::set`] says has changed with what it must do. Nothing here is on a hot path.
 //!
-//! The rule it keeps: a directive is declared once, in [`table`] or [`accepted`], and a configuration
+//! The rule it keeps: a directive is declared once, in table.rs or accepted.rs, and a configuration
 //! value is never half changed: every change makes a new [`Config`] or none.
 
 mod accepted;

@@ -50,7 +50,7 @@ fn double_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]>
             [b'\\', b'x', high, low, tail @ ..]
                 if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
             {
-                word.push(hex(*high) << 4 | hex(*low));
+                word.push((hex(*high) << 4) | hex(*low));
                 rest = tail;
             }
             [b'\\', escaped, tail @ ..] => {
