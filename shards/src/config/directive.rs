@@ -20,6 +20,9 @@ pub enum Change {
     FileOnly,
 }
 
+/// Reads words into a directive's field; the flag says that an earlier line of the start set it.
+type Setter = fn(&mut Config, &[Vec<u8>], bool) -> Result<(), Reason>;
+
 /// A directive: what it is called, what it may be, and the way to its field.
 pub struct Directive {
     /// Its name, in lower case.
@@ -35,7 +38,7 @@ pub struct Directive {
     /// What is allowed, for errors and `--help`.
     pub allowed: fn() -> String,
     pub(super) takes_many: fn() -> bool,
-    pub(super) set: fn(&mut Config, &[Vec<u8>], bool) -> Result<(), Reason>,
+    pub(super) set: Setter,
     pub(super) print: fn(&Config) -> Vec<u8>,
     pub(super) lines: fn(&Config, &Config) -> Vec<String>,
     pub(super) same: fn(&Config, &Config) -> bool,
