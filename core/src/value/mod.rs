@@ -211,7 +211,7 @@ impl Collection {
 
 /// A number below `bound`, or none when that is 0. The bias is below `bound / 2^64`.
 fn below(bound: usize, random: &mut impl FnMut() -> u64) -> Option<usize> {
-    (bound > 0).then(|| (u128::from(random()) * bound as u128 >> 64) as usize)
+    (bound > 0).then(|| ((u128::from(random()) * bound as u128) >> 64) as usize)
 }
 
 #[cfg(test)]

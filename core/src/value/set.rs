@@ -385,7 +385,9 @@ mod tests {
     fn forms_change_where_redis_changes_them() {
         let limits = Limits::default();
         let mut set = Set::new(HashSeed(0));
-        (0..512).for_each(|value| drop(set.insert(value.to_string().as_bytes(), &limits)));
+        for value in 0..512 {
+            set.insert(value.to_string().as_bytes(), &limits);
+        }
         assert_eq!(set.encoding_name(), "intset");
         assert!(!set.insert(b"5", &limits));
         set.insert(b"512", &limits);

@@ -308,7 +308,7 @@ impl<T: Keyed> Table<T> {
         if self.len == 0 {
             return None;
         }
-        let below = |bound: usize, number: u32| (u64::from(number) * bound as u64 >> 32) as usize;
+        let below = |bound: usize, number: u32| ((u64::from(number) * bound as u64) >> 32) as usize;
         for _ in 0..PROBES_MAX {
             let number = random();
             let index = below(self.buckets, (number >> 32) as u32);
@@ -546,7 +546,9 @@ mod tests {
     #[test]
     fn random_choice_is_uniform() {
         let mut table = Table::new(HashSeed(3));
-        (0..1000).for_each(|number| drop(insert(&mut table, number)));
+        for number in 0..1000 {
+            insert(&mut table, number);
+        }
         let mut state = 1u64;
         let mut random = || {
             state = state
@@ -572,30 +574,32 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn a_scan_returns_what_is_there_throughout(
-            seed: u64,
-            count in 1usize..200,
-            churn in prop::collection::vec((any::<bool>(), 1000u32..5000, 1u32..900), 1..40),
-        ) {
-            let mut table = Table::new(HashSeed(seed));
-            (0..500).for_each(|number| drop(insert(&mut table, number)));
-            let mut seen = BTreeSet::new();
-            let mut cursor = 0;
-            let mut churn = churn.into_iter().cycle();
-            loop {
-                cursor = table.scan(cursor, count, |entry| { seen.insert(entry.0.clone()); });
-                if cursor == 0 {
-                    break;
-                }
-                let (grow, from, many) = churn.next().unwrap();
-                for number in from..from + many {
-                    if grow { insert(&mut table, number); } else { table.remove(&key(number)); }
-                }
-            }
-            for number in 0..500 {
-                prop_assert!(seen.contains(&key(number)));
-            }
-        }
+           #[test]
+           fn a_scan_returns_what_is_there_throughout(
+               seed: u64,
+               count in 1usize..200,
+               churn in prop::collection::vec((any::<bool>(), 1000u32..5000, 1u32..900), 1..40),
+           ) {
+               let mut table = Table::new(HashSeed(seed));
+               for number in 0..500 {
+    insert(&mut table, number);
     }
+               let mut seen = BTreeSet::new();
+               let mut cursor = 0;
+               let mut churn = churn.into_iter().cycle();
+               loop {
+                   cursor = table.scan(cursor, count, |entry| { seen.insert(entry.0.clone()); });
+                   if cursor == 0 {
+                       break;
+                   }
+                   let (grow, from, many) = churn.next().unwrap();
+                   for number in from..from + many {
+                       if grow { insert(&mut table, number); } else { table.remove(&key(number)); }
+                   }
+               }
+               for number in 0..500 {
+                   prop_assert!(seen.contains(&key(number)));
+               }
+           }
+       }
 }
