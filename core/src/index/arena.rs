@@ -52,7 +52,7 @@ const FULLNESS_LEVELS: usize = 4;
 /// The level of a page that is in no list, because it has no room.
 const UNLISTED: u8 = u8::MAX;
 
-/// Free regions kept for the next burst before memory is given back.
+/// Free pages kept for the next burst before a region is given back.
 const SPARE_PAGES: u32 = 2 * REGION_PAGES;
 
 /// Where an entry lives: a number of 8-byte units from the arena's beginning, never 0.
@@ -488,7 +488,7 @@ mod tests {
     fn classes_hold_their_lengths_and_waste_little() {
         for len in 0..=LEN_MAX {
             let bytes = Arena::capacity(len);
-            assert!(bytes >= len && bytes % UNIT_BYTES == 0);
+            assert!(bytes >= len && bytes.is_multiple_of(UNIT_BYTES));
             assert!(bytes - len < UNIT_BYTES.max(len / 8 + 1) + usize::from(len == 0));
             assert_eq!(class_of(bytes), class_of(len));
         }

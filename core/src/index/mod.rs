@@ -15,6 +15,7 @@
 mod arena;
 mod leaf;
 mod ordered;
+mod segment;
 mod table;
 
 pub use arena::{Arena, LEN_MAX, Slot};

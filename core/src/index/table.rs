@@ -7,260 +7,36 @@
 //! Not: a map. It stores 8 bits of the hash beside each slot and no key; equality is the caller's,
 //! and so is the promise that a key is inserted once.
 //!
-//! How: extendible hashing (Fagin et al., TODS 1979) over segments that grow. The hash's top
-//! bits, up to 24, choose a segment through a directory; the 32 below them, scaled to the segment's
-//! number of buckets, choose a bucket of 12; the low 8 are the tag. A full bucket lets entries overflow into
-//! those behind it and counts them, so a look-up leaves its home bucket only when that count says
+//! How: extendible hashing (Fagin et al., TODS 1979) over segments that grow. The hash's top bits,
+//! up to 24, choose a segment through a directory; the 32 below them, scaled to the segment's number
+//! of buckets, choose a bucket of 12; the low 8 are the tag. A full bucket lets entries overflow into
+//! those behind it and counts them, so a look-up leaves its home bucket only where that count says
 //! that somebody did. A segment that fills up gains 8 buckets at a time, until it is split in two.
 //!
 //! The rule kept: entries stand in the order of their hashes, up to overflow, whatever grows or
 //! shrinks. That makes [`HashIndex::sweep`]'s cursor a plain position that stays meaningful. And no
-//! step moves more than one segment, of at most [`SEGMENT_BUCKETS_MAX`] buckets, unless hundreds of
+//! step moves more than one segment, of at most 64 buckets, unless hundreds of
 //! keys share the same hash.
 
+use super::segment::{
+    BUCKET_SLOTS, SEGMENT_BUCKETS_MAX, Segment, buckets_above, buckets_for, position_of, tag_of,
+};
 use super::{Entries, Slot};
-
-/// Slots in a bucket: with tags and counters, exactly a cache line.
-const BUCKET_SLOTS: usize = 12;
-
-/// Buckets at which a segment is split rather than grown: 4 KiB, some 700 entries, so that moving
-/// them costs about 10 microseconds. Multiples of 8 buckets are the allocator's own size classes.
-const SEGMENT_BUCKETS_MAX: usize = 64;
 
 /// Bits of the hash that the directory can use.
 const DEPTH_MAX: u8 = 24;
-
-/// A segment grows above this many entries in a hundred slots...
-const LOAD_MAX_PERCENT: usize = 90;
-/// ... and shrinks below this many, to about ...
-const LOAD_MIN_PERCENT: usize = 55;
-/// ... this many.
-const LOAD_NEW_PERCENT: usize = 80;
 
 /// The directory is doubled for a split only where segments hold this many entries on average, so
 /// that equal hashes, which no split separates, cannot blow it up.
 const DIRECTORY_ENTRIES_MIN: usize = 48;
 
-/// How far a rehash runs ahead with prefetching.
-const PREFETCH_AHEAD: usize = 12;
-
-/// [`Bucket::passed`] at this value is no longer exact and stays: the bucket is always passed.
-const PASSED_STUCK: u16 = u16::MAX;
-
-/// One cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Bucket {
-    tags: [u8; BUCKET_SLOTS],
-    /// Bit i: `slots[i]` holds an entry.
-    used: u16,
-    /// Entries that found this bucket full and live behind it.
-    passed: u16,
-    /// 0 where unused.
-    slots: [u32; BUCKET_SLOTS],
-}
-
-const EMPTY: Bucket = Bucket {
-    tags: [0; BUCKET_SLOTS],
-    used: 0,
-    passed: 0,
-    slots: [0; BUCKET_SLOTS],
-};
-const USED_ALL: u16 = (1 << BUCKET_SLOTS) - 1;
-const _: () = assert!(size_of::<Bucket>() == 64);
-
-impl Bucket {
-    /// Bit i: slot i is in use and has this tag.
-    #[inline(always)]
-    fn matches(&self, tag: u8) -> u16 {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{
-                _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8,
-            };
-            // SAFETY: a bucket is 64-byte aligned and its first 16 bytes (tags, used, passed) are
-            // initialised; SSE2 is part of the x86_64 baseline.
-            let equal = unsafe {
-                let head = _mm_load_si128((&raw const *self).cast());
-                _mm_movemask_epi8(_mm_cmpeq_epi8(head, _mm_set1_epi8(tag as i8)))
-            };
-            equal as u16 & self.used
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            let equal = |bits, (i, &t)| bits | (u16::from(t == tag) << i);
-            self.tags.iter().enumerate().fold(0, equal) & self.used
-        }
-    }
-
-    #[inline(always)]
-    fn slot(&self, i: u32) -> Slot {
-        Slot::new(self.slots[i as usize]).expect("a used slot is not 0")
-    }
-
-    fn entries(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.slots.iter().filter_map(|&number| Slot::new(number))
-    }
-}
-
-#[inline(always)]
-fn tag_of(hash: u64) -> u8 {
-    hash as u8
-}
-
-/// The part of the hash that orders entries: all but the tag.
-#[inline(always)]
-fn position_of(hash: u64) -> u64 {
-    hash >> 8
-}
+/// A segment grows above this many entries in a hundred slots...
+const LOAD_MAX_PERCENT: usize = 90;
+/// ... and shrinks below this many.
+const LOAD_MIN_PERCENT: usize = 55;
 
 /// One past the last position.
 const POSITION_END: u64 = 1 << 56;
-
-/// A small table over the hashes that share the top `depth` bits.
-#[derive(Clone, Debug, Default)]
-struct Segment {
-    buckets: Box<[Bucket]>,
-    len: u32,
-    depth: u8,
-}
-
-impl Segment {
-    fn new(buckets: usize, depth: u8) -> Segment {
-        Segment {
-            buckets: vec![EMPTY; buckets].into_boxed_slice(),
-            len: 0,
-            depth,
-        }
-    }
-
-    #[inline(always)]
-    fn home(&self, hash: u64) -> usize {
-        let below_depth = (hash << self.depth) >> 32;
-        ((below_depth * self.buckets.len() as u64) >> 32) as usize
-    }
-
-    #[inline(always)]
-    fn after(&self, bucket: usize) -> usize {
-        if bucket + 1 == self.buckets.len() {
-            0
-        } else {
-            bucket + 1
-        }
-    }
-
-    fn insert(&mut self, hash: u64, slot: Slot) {
-        debug_assert!((self.len as usize) < self.buckets.len() * BUCKET_SLOTS);
-        let mut at = self.home(hash);
-        while self.buckets[at].used == USED_ALL {
-            let passed = &mut self.buckets[at].passed;
-            *passed = passed.saturating_add(1);
-            at = self.after(at);
-        }
-        let bucket = &mut self.buckets[at];
-        let i = (!bucket.used).trailing_zeros() as usize;
-        bucket.used |= 1 << i;
-        bucket.tags[i] = tag_of(hash);
-        bucket.slots[i] = slot.get();
-        self.len += 1;
-    }
-
-    /// The bucket and the place in it where `slot` stands.
-    fn locate(&self, hash: u64, slot: Slot) -> Option<(usize, usize)> {
-        let mut at = self.home(hash);
-        for _ in 0..self.buckets.len() {
-            let bucket = &self.buckets[at];
-            let mut bits = bucket.matches(tag_of(hash));
-            while bits != 0 {
-                let i = bits.trailing_zeros() as usize;
-                if bucket.slots[i] == slot.get() {
-                    return Some((at, i));
-                }
-                bits &= bits - 1;
-            }
-            if bucket.passed == 0 {
-                return None;
-            }
-            at = self.after(at);
-        }
-        None
-    }
-
-    fn remove(&mut self, hash: u64, slot: Slot) -> bool {
-        if self.buckets.is_empty() {
-            return false;
-        }
-        let Some((found, i)) = self.locate(hash, slot) else {
-            return false;
-        };
-        let bucket = &mut self.buckets[found];
-        bucket.used &= !(1 << i);
-        bucket.slots[i] = 0;
-        let mut at = self.home(hash);
-        while at != found {
-            let passed = &mut self.buckets[at].passed;
-            if *passed != PASSED_STUCK {
-                *passed -= 1;
-            }
-            at = self.after(at);
-        }
-        self.len -= 1;
-        true
-    }
-
-    fn entries(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.buckets.iter().flat_map(Bucket::entries)
-    }
-
-    fn is_above(&self, len: usize, percent: usize) -> bool {
-        len * 100 > self.buckets.len() * BUCKET_SLOTS * percent
-    }
-
-    /// Calls `each` with every entry and its hash, overlapping the cache misses.
-    fn for_each_hash(&self, entries: &impl Entries, mut each: impl FnMut(u64, Slot)) {
-        let mut ahead = self.entries();
-        for slot in ahead.by_ref().take(PREFETCH_AHEAD) {
-            entries.prefetch(slot);
-        }
-        for slot in self.entries() {
-            if let Some(next) = ahead.next() {
-                entries.prefetch(next);
-            }
-            each(entries.hash(slot), slot);
-        }
-    }
-
-    fn resized(&self, buckets: usize, entries: &impl Entries) -> Segment {
-        let mut resized = Segment::new(buckets, self.depth);
-        self.for_each_hash(entries, |hash, slot| resized.insert(hash, slot));
-        resized
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(&*self.buckets)
-    }
-}
-
-/// The number of buckets in which `len` entries stand at [`LOAD_NEW_PERCENT`] or less.
-fn buckets_for(len: usize) -> usize {
-    let buckets = (len * 100).div_ceil(BUCKET_SLOTS * LOAD_NEW_PERCENT);
-    match buckets {
-        0 => 0,
-        1..=8 => buckets.next_power_of_two(),
-        _ => buckets.next_multiple_of(8),
-    }
-}
-
-/// The next larger number of buckets: doubling while tiny, then steps of 8, then of a quarter for
-/// what no split can help.
-fn buckets_above(buckets: usize) -> usize {
-    match buckets {
-        0 => 1,
-        1..8 => buckets * 2,
-        8..SEGMENT_BUCKETS_MAX => buckets + 8,
-        _ => (buckets + buckets / 4).next_multiple_of(8),
-    }
-}
 
 /// Hash to slot. See the module's head.
 #[derive(Clone, Debug)]
