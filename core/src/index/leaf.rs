@@ -117,7 +117,6 @@ pub(super) struct Leaf {
 const _: () = assert!(size_of::<Leaf>() + 2 * size_of::<usize>() == 1024);
 
 /// The contents of neighbouring leaves, on their way into others.
-#[derive(Default)]
 pub(super) struct Contents {
     slots: Vec<u32>,
     /// At i > 0: the first bit in which key i differs from key i - 1, not relative.
@@ -125,6 +124,13 @@ pub(super) struct Contents {
 }
 
 impl Contents {
+    pub(super) fn new() -> Contents {
+        Contents {
+            slots: Vec::with_capacity(2 * LEAF_SLOTS),
+            differences: Vec::with_capacity(2 * LEAF_SLOTS),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -298,6 +304,44 @@ impl Leaf {
         for (i, &difference) in differences.iter().enumerate().skip(1) {
             let relative = difference - u64::from(self.base);
             self.differences[i] = relative.min(u64::from(FAR)) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![Just(0u8), Just(0xFF), any::<u8>()], 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_differing_bit_orders_keys_as_bytes_do(a in key(), b in key()) {
+            match first_difference(&a, &b) {
+                None => prop_assert_eq!(a, b),
+                Some(at) => {
+                    prop_assert_eq!(bit(&a, at), a > b);
+                    prop_assert_eq!(bit(&b, at), a < b);
+                    prop_assert!((0..at).all(|before| bit(&a, before) == bit(&b, before)));
+                    let (low, high) = if a < b { (a, b) } else { (b, a) };
+                    let separator = shortest_above(&high, at);
+                    prop_assert!(*low < *separator && *separator <= *high);
+                }
+            }
+        }
+
+        #[test]
+        fn a_window_shows_the_bits_behind_its_base(
+            key in prop::collection::vec(any::<u8>(), 0..80),
+            base in 0u64..800,
+        ) {
+            let window = Window::new(&key, base);
+            for relative in 0..FAR {
+                prop_assert_eq!(window.bit(relative), bit(&key, base + u64::from(relative)));
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Three structures share one number, the [`Slot`]: the [`Arena`] holds an entry's bytes at it, the
 //! [`HashIndex`] finds it from a key's hash in one cache line, the [`OrderedIndex`] lists it in key
-//! order. Neither index owns or copies keys; what they must know of an entry they ask of
+//! order. Neither index owns keys; what they must know of an entry they ask of
 //! [`Entries`], which the owner of the arena implements.
 //!
 //! This is not the keyspace: nothing here knows what an entry means, when it expires or which

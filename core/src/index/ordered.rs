@@ -103,7 +103,7 @@ impl Inner {
     }
 
     fn contents(&self, leaves: std::ops::Range<usize>, entries: &impl Entries) -> Contents {
-        let mut contents = Contents::default();
+        let mut contents = Contents::new();
         for child in leaves {
             let leaf = self.leaf(child).expect("siblings of a leaf are leaves");
             leaf.pour_into(&mut contents, entries);
