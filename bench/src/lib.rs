@@ -8,7 +8,8 @@
 //! which end was the bottleneck, how far the rounds lay apart, what else ran on the server's core,
 //! and which peer could not be had.
 
-//C
+pub mod compare;
+pub mod disk;
 pub mod epoll;
 pub mod error;
 pub mod generator;
@@ -16,10 +17,12 @@ pub mod interrupt;
 pub mod keys;
 pub mod latency;
 pub mod load;
-//P
+pub mod peers;
 pub mod process;
 pub mod reply;
 pub mod rng;
 pub mod schedule;
+pub mod server;
+pub mod stats;
 pub mod template;
 pub mod workload;

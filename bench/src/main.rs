@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use causet_bench::{interrupt, load};
+use causet_bench::{compare, interrupt, load, peers};
 use clap::{Parser, Subcommand};
 
 /// Load generator and side-by-side comparison for Redis-compatible servers.
@@ -16,13 +16,19 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Put load on a running server and print throughput and latencies.
-    Load(load::Options),
+    Load(Box<load::Options>),
+    /// Run Causet and its peers in turns on the same cores, and report.
+    Compare(Box<compare::Options>),
+    /// Fetch the peers and print their versions.
+    Peers(peers::Options),
 }
 
 fn main() -> ExitCode {
     interrupt::install();
     let result = match CommandLine::parse().command {
         Command::Load(options) => load::run(&options),
+        Command::Compare(options) => compare::run(&options),
+        Command::Peers(options) => peers::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
