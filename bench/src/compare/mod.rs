@@ -173,12 +173,9 @@ struct Contenders {
 
 impl Contenders {
     fn find(options: &Options) -> Result<Contenders> {
-        let path = options.server.canonicalize().doing(|| {
-            format!(
-                "our server {} (--server names another)",
-                options.server.display()
-            )
-        })?;
+        // Made absolute, not resolved: Redis's programs are one binary that goes by its name.
+        let path = std::path::absolute(&options.server)
+            .doing(|| format!("our server {}", options.server.display()))?;
         let mut ours = Binary::probe(&path, None)?;
         let mut contenders = Contenders {
             servers: Vec::new(),

@@ -21,7 +21,8 @@ use crate::workload::{self, Test};
 const RATE_SHARE: f64 = 0.7;
 const TESTS: [&str; 2] = ["SET", "GET"];
 /// Replies per second below this part of the schedule's rate: the server did not keep up.
-const KEPT_UP: f64 = 0.99;
+/// The last replies' way back is part of a run's time, so it is a little below 1.
+const KEPT_UP: f64 = 0.98;
 
 /// Measures SET and GET at the first of the pipeline depths.
 pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> Result<Table> {
