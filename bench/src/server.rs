@@ -19,6 +19,7 @@ use crate::generator::Address;
 use crate::interrupt;
 use crate::peers::{Binary, Dialect};
 use crate::process::{self, CpuTime};
+use crate::template;
 
 /// How long a server may take to start, or to recover.
 const START_MAX: Duration = Duration::from_secs(300);
@@ -281,12 +282,13 @@ fn free_port() -> Result<u16> {
         .doing(|| "looking for a free port".to_owned())
 }
 
-/// One command, inline form, one reply: a line, or a bulk string's body. An error reply is an
+/// One command, its arguments separated by blanks, and one reply: a line, or a bulk string's body. An error reply is an
 /// error, so that -LOADING is not taken for readiness.
 fn ask(port: u16, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(REPLY_MAX))?;
-    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    let arguments: Vec<&str> = command.split_whitespace().collect();
+    stream.write_all(&template::encode(&arguments))?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;

@@ -23,15 +23,9 @@ pub struct Template {
 }
 
 impl Template {
-    /// Encodes a command as an array of bulk strings. O(total length).
+    /// Encodes a command and finds its placeholders. O(total length).
     pub fn new<A: AsRef<[u8]>>(arguments: &[A]) -> Template {
-        let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
-        for argument in arguments {
-            let argument = argument.as_ref();
-            bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
-            bytes.extend_from_slice(argument);
-            bytes.extend_from_slice(b"\r\n");
-        }
+        let bytes = encode(arguments);
         let fields = bytes
             .windows(DIGITS)
             .enumerate()
@@ -53,6 +47,18 @@ impl Template {
             write_digits(&mut request[offset..offset + DIGITS], keys.draw(rng));
         }
     }
+}
+
+/// A command as an array of bulk strings. O(total length).
+pub fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        let argument = argument.as_ref();
+        bytes.extend_from_slice(format!("${}\r\n", argument.len()).as_bytes());
+        bytes.extend_from_slice(argument);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
 }
 
 /// Writes `number` as zero-padded decimal over all of `place`, keeping its low digits.
