@@ -94,6 +94,11 @@ impl SendBuf {
         self.len() == 0
     }
 
+    /// Bytes of memory that building in place may use before it allocates.
+    pub fn capacity(&self) -> usize {
+        self.built.capacity()
+    }
+
     /// A copy of everything in sending order.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.pieces().flatten().copied().collect()
