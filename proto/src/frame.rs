@@ -122,13 +122,17 @@ pub fn decode(seed: Seed, bytes: &[u8]) -> Decoded<'_> {
         return Decoded::Corrupt;
     }
     let end = HEADER_BYTES + len;
-    let (Some(crc), Some(payload)) = (bytes.get(4..HEADER_BYTES), bytes.get(HEADER_BYTES..end)) else {
+    let (Some(crc), Some(payload)) = (bytes.get(4..HEADER_BYTES), bytes.get(HEADER_BYTES..end))
+    else {
         return Decoded::Incomplete(end);
     };
     if checksum(seed, *word, payload).to_le_bytes() != *crc {
         return Decoded::Corrupt;
     }
-    Decoded::Frame { flags: Flags((value >> 24) as u8), payload }
+    Decoded::Frame {
+        flags: Flags((value >> 24) as u8),
+        payload,
+    }
 }
 
 /// The two kinds of bookkeeping frame.
@@ -167,7 +171,12 @@ impl Mark {
             MarkKind::Batch => KIND_BATCH,
             MarkKind::Skip => KIND_SKIP,
         };
-        let fields = [self.batch, self.durable_batch, self.first_counter, self.bytes];
+        let fields = [
+            self.batch,
+            self.durable_batch,
+            self.first_counter,
+            self.bytes,
+        ];
         for (place, field) in payload[8..].chunks_exact_mut(8).zip(fields) {
             place.copy_from_slice(&field.to_le_bytes());
         }
@@ -232,7 +241,13 @@ mod tests {
     }
 
     fn mark() -> Mark {
-        Mark { kind: MarkKind::Batch, batch: 7, durable_batch: 6, first_counter: 99, bytes: 480 }
+        Mark {
+            kind: MarkKind::Batch,
+            batch: 7,
+            durable_batch: 6,
+            first_counter: 99,
+            bytes: 480,
+        }
     }
 
     #[test]

@@ -33,8 +33,14 @@ impl AlignedBuf {
         let layout = layout(capacity);
         // SAFETY: the layout's size is at least one block, hence not zero.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        AlignedBuf { start, len: 0, capacity }
+        let Some(start) = NonNull::new(memory) else {
+            handle_alloc_error(layout)
+        };
+        AlignedBuf {
+            start,
+            len: 0,
+            capacity,
+        }
     }
 
     /// A buffer of `len` zero bytes, such as a read wants.
@@ -69,7 +75,9 @@ impl AlignedBuf {
     #[inline]
     pub fn space(&mut self, len: usize) -> &mut [u8] {
         let old = self.len;
-        let new = old.checked_add(len).expect("a length within the address space");
+        let new = old
+            .checked_add(len)
+            .expect("a length within the address space");
         if new > self.capacity {
             self.grow(new);
         }

@@ -1,0 +1,162 @@
+//! Emptying the oldest segment, so that its file can be used again.
+//!
+//! First in, first out: the compactor hands out the effects that begin in the oldest sealed segment,
+//! a budget of bytes at a time; the shard decides which keys are still described by them and appends
+//! their `Snapshot`. When all were handed out and everything appended up to then is durable, the log
+//! lets the segment go. The compactor itself decides nothing about liveness and holds nothing back.
+//!
+//! The rule kept, and the reason that a crash at any step is harmless: a segment leaves only after its
+//! live content is durable in a later one, and until then both are read, in order.
+
+use super::reader::{Extent, ReadRequest};
+use super::segment::DATA_START;
+use super::stream::EffectStream;
+use super::writer::Log;
+
+/// Bytes of one read.
+const READ_BYTES: u32 = 256 << 10;
+
+/// What the compactor wants next.
+#[derive(Debug)]
+pub enum Step {
+    /// Submit this read and give its bytes to [`Compactor::on_read`].
+    Read(ReadRequest),
+    /// Effects are at hand: call [`Compactor::step`] again when the shard has time.
+    Ready,
+    /// All was handed out, and the log lets the segment go when it is safe.
+    Finished,
+    /// The segment does not read back; it stays. The next start will say where.
+    Damaged,
+}
+
+/// The walk over one segment.
+#[derive(Debug)]
+pub struct Compactor {
+    sequence: u64,
+    /// The first effect that begins in a later segment.
+    until: u64,
+    stream: EffectStream,
+    extents: Vec<Extent>,
+    skip: usize,
+    chunk: Vec<u8>,
+    used: usize,
+}
+
+impl Compactor {
+    /// Starts on the oldest sealed segment; `None` if there is none. One compactor at a time.
+    #[must_use]
+    pub fn start(log: &Log) -> Option<Compactor> {
+        let sequence = log.oldest_sealed()?;
+        let mut firsts = log
+            .segments
+            .iter()
+            .filter(|segment| segment.sequence >= sequence);
+        let first = firsts.next()?.index.first();
+        let until = firsts
+            .find_map(|segment| segment.index.first())
+            .unwrap_or(u64::MAX);
+        // Where no effect begins there is nothing to hand out, only the rest of an older one.
+        let mut extents = if first.is_some() {
+            log.written_extents(sequence)
+        } else {
+            Vec::new()
+        };
+        extents.reverse();
+        Some(Compactor {
+            sequence,
+            until,
+            stream: EffectStream::new(sequence, first.unwrap_or(u64::MAX)),
+            extents,
+            skip: 0,
+            chunk: Vec::new(),
+            used: 0,
+        })
+    }
+
+    /// The segment's sequence number.
+    #[must_use]
+    pub fn segment(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Hands effects to `take` (the log to append to, counter, bytes) out of the next `budget_bytes` of the segment at most.
+    /// Not to be called again after [`Step::Finished`].
+    pub fn step(
+        &mut self,
+        log: &mut Log,
+        budget_bytes: usize,
+        take: &mut dyn FnMut(&mut Log, u64, &[u8]),
+    ) -> Step {
+        if self.used < self.chunk.len() {
+            let end = (self.used + budget_bytes.max(1)).min(self.chunk.len());
+            let part = &self.chunk[self.used..end];
+            self.used = end;
+            let until = self.until;
+            let walked = self.stream.push(part, &mut |counter, effect| {
+                if counter < until {
+                    take(log, counter, effect);
+                }
+            });
+            if walked.is_err() {
+                return Step::Damaged;
+            }
+            if self.used < self.chunk.len() {
+                return Step::Ready;
+            }
+        }
+        while let Some(extent) = self.extents.last() {
+            // Beyond the segment only the rest of an effect that began in it is of interest.
+            if extent.sequence != self.sequence && !self.stream.in_effect() {
+                break;
+            }
+            if extent.start < extent.end {
+                let (request, skip) = extent.read(READ_BYTES);
+                self.skip = skip;
+                return Step::Read(request);
+            }
+            self.extents.pop();
+            if let Some(next) = self.extents.last()
+                && self.stream.in_effect()
+                && self.stream.enter(next.sequence).is_err()
+            {
+                return Step::Damaged;
+            }
+        }
+        log.retire_when_durable(self.sequence);
+        Step::Finished
+    }
+
+    /// Takes the bytes of the read that was asked for.
+    pub fn on_read(&mut self, bytes: &[u8]) {
+        self.chunk.clear();
+        self.used = 0;
+        if let Some(extent) = self.extents.last_mut() {
+            let useful = extent.take(bytes, self.skip);
+            if useful.is_empty() {
+                // An empty read would be asked for again without end; a zero byte is no frame.
+                self.chunk.resize(causet_proto::frame::HEADER_BYTES * 2, 0);
+            } else {
+                self.chunk.extend_from_slice(useful);
+            }
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn written_extents(&self, from: u64) -> Vec<Extent> {
+        let from = self
+            .segments
+            .iter()
+            .filter(|segment| segment.sequence >= from);
+        from.filter_map(|segment| {
+            let file = segment.file.clone()?;
+            Some(Extent {
+                sequence: segment.sequence,
+                file,
+                start: DATA_START,
+                end: segment.end,
+            })
+        })
+        .collect()
+    }
+}
