@@ -1,31 +1,84 @@
-//! The engine's way to the log: encodes effects straight into the log's open buffer.
+//! The engine's way to the log: effects are encoded straight into the log's open buffer.
 //!
 //! With `appendonly no` there is no log, and effects only change memory.
 
 use causet_core::effect::Stamped;
 use causet_core::engine::EffectLog;
+use causet_core::wire::{Sink, marshal_effect};
+
+use crate::log::{Log, Lsn, Record};
 
 /// Where a shard's effects go.
 pub enum Journal {
     /// `appendonly no`.
     Off,
+    /// A log.
+    On(Box<Log>),
 }
 
-impl Journal {
-    /// Why no write can be taken now, if so.
+/// An effect's place at the end of the log.
+struct Place<'r, 'l>(&'r mut Record<'l>);
+
+impl Sink for Place<'_, '_> {
     #[inline]
-    pub fn refusing(&self) -> Option<&str> {
-        match self {
-            Journal::Off => None,
-        }
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.put(bytes);
     }
 }
 
 impl EffectLog for Journal {
     #[inline]
-    fn append(&mut self, _counter: u64, _stamped: &Stamped<'_>, _more_in_group: bool) {
-        match self {
-            Journal::Off => {}
+    fn append(&mut self, counter: u64, stamped: &Stamped<'_>, more_in_group: bool) {
+        if let Journal::On(log) = self {
+            debug_assert_eq!(counter, log.next_counter());
+            log.append(more_in_group, |record| {
+                marshal_effect(counter, stamped, &mut Place(record));
+            });
         }
+    }
+}
+
+impl Journal {
+    /// The log, if there is one.
+    pub fn log(&self) -> Option<&Log> {
+        match self {
+            Journal::Off => None,
+            Journal::On(log) => Some(log),
+        }
+    }
+
+    /// The log, if there is one.
+    pub fn log_mut(&mut self) -> Option<&mut Log> {
+        match self {
+            Journal::Off => None,
+            Journal::On(log) => Some(log),
+        }
+    }
+
+    /// Why no write can be taken now, if so.
+    #[inline]
+    pub fn refusing(&self) -> Option<&str> {
+        self.log().and_then(Log::refusal).map(|refusal| refusal.reason.as_str())
+    }
+
+    /// The position that must be durable before what was read or written until now may be told to
+    /// a client; `None` where it may be told at once, by the policy or because it is durable.
+    #[inline]
+    pub fn hold(&self) -> Option<Lsn> {
+        let log = self.log()?;
+        (log.fsync() == crate::log::Fsync::Always && log.durable_lsn() < log.appended_lsn())
+            .then(|| log.appended_lsn())
+    }
+
+    /// Everything below this survives a power loss.
+    #[inline]
+    pub fn durable(&self) -> Lsn {
+        self.log().map_or(Lsn(u64::MAX), Log::durable_lsn)
+    }
+
+    /// Whether so much waits for the disk that no more commands should be taken.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.log().is_some_and(Log::is_full)
     }
 }
