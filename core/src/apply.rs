@@ -37,7 +37,7 @@ impl Engine {
                 }
                 (Collection::Scalar, Op::Remove) => {
                     if let Some(slot) = found {
-                        self.space_mut(db).remove(slot);
+                        self.keyspace_mut(db).remove(slot);
                     }
                 }
                 (Collection::Keyed, Op::Insert) | (Collection::Ordered, Op::Insert) => {
@@ -55,18 +55,18 @@ impl Engine {
                         Meta::ExpireAt(at_ms) => Some(at_ms),
                         Meta::Persist => None,
                     };
-                    let slot = self.space_mut(db).set_expiry(slot, expires_ms);
-                    self.space_mut(db).advance(slot, counter, false);
+                    let slot = self.keyspace_mut(db).set_expiry(slot, expires_ms);
+                    self.keyspace_mut(db).advance(slot, counter, false);
                 }
             }
             Payload::Noop => {
                 if let Some(slot) = found {
-                    self.space_mut(db).advance(slot, counter, false);
+                    self.keyspace_mut(db).advance(slot, counter, false);
                 }
             }
             Payload::Snapshot(snapshot) => self.put_snapshot(counter, db, key, snapshot),
-            Payload::Flush => self.flush_space(db),
-            Payload::Swap { with } => self.swap_spaces(db, *with),
+            Payload::Flush => self.flush_keyspace(db),
+            Payload::Place { space } => self.place_database(db, *space),
         }
     }
 
@@ -98,7 +98,7 @@ impl Engine {
                     Scalar::Int(int) => NewValue::Int(int),
                     Scalar::Float(_) | Scalar::None => NewValue::Bytes(&[]),
                 };
-                self.space_mut(db).put_found(found, key, attributes, value);
+                self.keyspace_mut(db).put_found(found, key, attributes, value);
             }
             (_, _, Scalar::Bytes(bytes)) => {
                 let offset = match data.placement {
@@ -112,7 +112,7 @@ impl Engine {
     }
 
     fn add_int(&mut self, counter: u64, db: u32, key: Key<'_>, found: Option<Slot>, delta: i64) {
-        let space = self.space_mut(db);
+        let space = self.keyspace_mut(db);
         let Some(slot) = found else {
             space.put_found(
                 None,
@@ -150,7 +150,7 @@ impl Engine {
         found: Option<Slot>,
         delta: &[u8],
     ) {
-        let space = self.space_mut(db);
+        let space = self.keyspace_mut(db);
         let (current, expires_ms) = match found.map(|slot| space.entry(slot)) {
             None => (Decimal::parse(b"0"), None),
             Some(entry) => {
@@ -183,7 +183,7 @@ impl Engine {
         offset: Option<usize>,
         bytes: &[u8],
     ) {
-        let space = self.space_mut(db);
+        let space = self.keyspace_mut(db);
         let Some(slot) = found else {
             let mut value = vec![0; offset.unwrap_or(0)];
             value.extend_from_slice(bytes);
@@ -235,7 +235,7 @@ impl Engine {
     }
 
     fn put_snapshot(&mut self, counter: u64, db: u32, key: Key<'_>, snapshot: &Snapshot<'_>) {
-        let (limits, seed) = (self.limits, self.seed());
+        let (limits, seed) = (self.limits, self.seed);
         let attributes = Attributes {
             expires_ms: snapshot.expires_ms,
             ..first(counter, snapshot.type_tag, SELF_CONTAINED)
@@ -253,7 +253,7 @@ impl Engine {
                 Err(_) => return,
             }
         };
-        self.space_mut(db).put(key, attributes, value);
+        self.keyspace_mut(db).put(key, attributes, value);
     }
 
     /// The slot of a collection of the effect's type at `key`, made where it is missing.
@@ -267,11 +267,11 @@ impl Engine {
         type_tag: TypeTag,
     ) -> Slot {
         if let Some(slot) = found
-            && self.space(db).entry(slot).type_tag() == type_tag
+            && self.keyspace(db).entry(slot).type_tag() == type_tag
         {
             return slot;
         }
-        let seed = self.seed();
+        let seed = self.seed;
         let collection = match type_tag {
             TypeTag::Set => State::Set(Box::new(Set::new(seed))),
             TypeTag::Hash => State::Hash(Box::new(Hash::new(seed))),
@@ -283,7 +283,7 @@ impl Engine {
             base: counter,
             collection,
         }));
-        self.space_mut(db).put_found(found, key, attributes, value)
+        self.keyspace_mut(db).put_found(found, key, attributes, value)
     }
 
     fn insert_element(
@@ -301,7 +301,7 @@ impl Engine {
         };
         let slot = self.collection_slot(counter, db, key, found, type_tag);
         let limits = self.limits;
-        let space = self.space_mut(db);
+        let space = self.keyspace_mut(db);
         space.with_collection(slot, |collection| match collection {
             State::Set(set) => {
                 set.insert(data.element, &limits);
@@ -323,7 +323,7 @@ impl Engine {
 
     fn remove_element(&mut self, counter: u64, db: u32, slot: Slot, data: &Data<'_>) {
         let limits = self.limits;
-        let space = self.space_mut(db);
+        let space = self.keyspace_mut(db);
         if !matches!(space.entry(slot).value(), Value::Collection(_)) {
             return;
         }

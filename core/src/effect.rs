@@ -9,10 +9,11 @@ use crate::hlc::Hlc;
 use crate::id::ElementNumber;
 use crate::tip::Tip;
 
-/// One change of one key (or, for [`Payload::Flush`] and [`Payload::Swap`], of a database).
+/// One change of one key (or, for [`Payload::Flush`] and [`Payload::Place`], of a database).
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Effect<'a> {
-    /// The logical database, as SELECT numbers it.
+    /// The database as SELECT numbers it, in an effect that a command emits. In a stamped effect it
+    /// is the keyspace's number, which SWAPDB does not change ([`Payload::Place`] apart).
     pub db: u32,
     /// The key: any bytes. Empty where the payload concerns a whole database.
     pub key: &'a [u8],
@@ -33,10 +34,10 @@ pub enum Payload<'a> {
     Snapshot(Snapshot<'a>),
     /// Every key of the database goes (FLUSHDB).
     Flush,
-    /// The database and another one change places (SWAPDB).
-    Swap {
-        /// The other database.
-        with: u32,
+    /// The database is from now on this keyspace (SWAPDB is two of these in one group).
+    Place {
+        /// The keyspace's number.
+        space: u32,
     },
 }
 

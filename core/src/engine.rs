@@ -9,11 +9,9 @@
 
 use std::mem;
 
-use crate::effect::{Data, Effect, Payload, Snapshot, Stamped};
-use crate::entry::Value;
+use crate::effect::{Data, Effect, Payload, Stamped};
 use crate::hlc::{Hlc, HlcClock};
 use crate::id::{NodeId, Offset};
-use crate::index::Slot;
 use crate::keyspace::{Key, Keyspace, Remains};
 use crate::value::{HashSeed, Limits};
 
@@ -62,12 +60,14 @@ pub struct EngineOptions {
 pub struct Engine {
     node: NodeId,
     stream: u16,
-    seed: HashSeed,
+    pub(crate) seed: HashSeed,
     pub(crate) limits: Limits,
-    clock: HlcClock,
+    pub(crate) clock: HlcClock,
     /// Counter of the last effect.
-    last: u64,
+    pub(crate) last: u64,
     spaces: Vec<Keyspace>,
+    /// By database, as SELECT numbers them: the number of its keyspace.
+    places: Vec<u32>,
     /// Databases that were flushed and whose memory is still to be given back, a part at a time.
     flushed: Vec<Remains>,
 }
@@ -85,6 +85,7 @@ impl Engine {
             spaces: (0..options.databases)
                 .map(|_| Keyspace::new(options.seed))
                 .collect(),
+            places: (0..options.databases).collect(),
             flushed: Vec::new(),
         }
     }
@@ -115,14 +116,18 @@ impl Engine {
         self.limits = limits;
     }
 
-    /// The databases.
-    pub fn spaces(&self) -> &[Keyspace] {
-        &self.spaces
+    /// Number of databases.
+    pub fn databases(&self) -> u32 {
+        self.places.len() as u32
     }
 
-    /// The secret that hashing starts from.
-    pub(crate) fn seed(&self) -> HashSeed {
-        self.seed
+    /// The number of the keyspace that database `db` is at present.
+    ///
+    /// # Panics
+    /// If there is no such database; SELECT refuses those.
+    #[inline]
+    pub fn place(&self, db: u32) -> u32 {
+        self.places[db as usize]
     }
 
     /// One database.
@@ -131,12 +136,31 @@ impl Engine {
     /// If there is no such database; SELECT refuses those.
     #[inline]
     pub fn space(&self, db: u32) -> &Keyspace {
-        &self.spaces[db as usize]
+        self.keyspace(self.place(db))
     }
 
     #[inline]
     pub(crate) fn space_mut(&mut self, db: u32) -> &mut Keyspace {
-        &mut self.spaces[db as usize]
+        self.keyspace_mut(self.place(db))
+    }
+
+    /// Number of keyspaces; at least that of databases.
+    pub fn keyspaces(&self) -> usize {
+        self.spaces.len()
+    }
+
+    /// One keyspace by its own number.
+    ///
+    /// # Panics
+    /// If there is no such keyspace.
+    #[inline]
+    pub fn keyspace(&self, number: u32) -> &Keyspace {
+        &self.spaces[number as usize]
+    }
+
+    #[inline]
+    pub(crate) fn keyspace_mut(&mut self, number: u32) -> &mut Keyspace {
+        &mut self.spaces[number as usize]
     }
 
     /// The key with its hash. O(length).
@@ -193,18 +217,17 @@ impl Engine {
     ) {
         self.last += 1;
         let counter = self.last;
+        let mut effect = *effect;
+        if !matches!(effect.payload, Payload::Place { .. }) {
+            effect.db = self.place(effect.db);
+        }
         let key = self.key(effect.key);
-        let found = self.space(effect.db).find(key);
-        let local_dep = found.map_or(0, |slot| self.space(effect.db).entry(slot).tip());
+        let found = self.keyspace(effect.db).find(key);
+        let local_dep = found.map_or(0, |slot| self.keyspace(effect.db).entry(slot).tip());
         let hlc = self.clock.tick(now.unix_ns);
-        let stamped = Stamped {
-            hlc,
-            local_dep,
-            deps: &[],
-            effect: *effect,
-        };
+        let stamped = Stamped { hlc, local_dep, deps: &[], effect };
         log.append(counter, &stamped, more_in_group);
-        self.apply(counter, effect, key, found);
+        self.apply(counter, &effect, key, found);
     }
 
     /// Applies an effect that the log already holds.
@@ -214,32 +237,32 @@ impl Engine {
         self.clock.recover(stamped.hlc);
         let effect = &stamped.effect;
         let key = self.key(effect.key);
-        if effect.db as usize >= self.spaces.len() {
-            // The log was written with more databases than are configured now: nothing is lost.
-            let seed = self.seed;
-            self.spaces
-                .resize_with(effect.db as usize + 1, || Keyspace::new(seed));
-        }
-        let found = self.space(effect.db).find(key);
+        // The log may have been written with more databases than are configured now.
+        self.make_keyspace(effect.db);
+        let found = self.keyspace(effect.db).find(key);
         self.apply(counter, effect, key, found);
     }
 
+    fn make_keyspace(&mut self, number: u32) {
+        let seed = self.seed;
+        while self.spaces.len() <= number as usize {
+            self.places.push(self.spaces.len() as u32);
+            self.spaces.push(Keyspace::new(seed));
+        }
+    }
+
     /// Empties a database. O(1): the memory is given back by [`Engine::free_some`].
-    pub(crate) fn flush_space(&mut self, db: u32) {
+    pub(crate) fn flush_keyspace(&mut self, number: u32) {
         let empty = Keyspace::new(self.seed);
-        let old = mem::replace(self.space_mut(db), empty);
+        let old = mem::replace(self.keyspace_mut(number), empty);
         if !old.is_empty() {
             self.flushed.push(Remains::new(old));
         }
     }
 
-    pub(crate) fn swap_spaces(&mut self, a: u32, b: u32) {
-        let most = a.max(b) as usize;
-        if most >= self.spaces.len() {
-            let seed = self.seed;
-            self.spaces.resize_with(most + 1, || Keyspace::new(seed));
-        }
-        self.spaces.swap(a as usize, b as usize);
+    pub(crate) fn place_database(&mut self, db: u32, space: u32) {
+        self.make_keyspace(db.max(space));
+        self.places[db as usize] = space;
     }
 
     /// Gives back memory of flushed databases, at most `budget` keys at once; returns whether more
@@ -251,6 +274,11 @@ impl Engine {
             }
             self.flushed.pop();
         }
+        !self.flushed.is_empty()
+    }
+
+    /// Whether memory of flushed databases is still to be given back.
+    pub fn has_flushed(&self) -> bool {
         !self.flushed.is_empty()
     }
 
@@ -292,88 +320,5 @@ impl Engine {
         };
         self.commit_one(log, now, &effect, false);
         true
-    }
-
-    /// Writes the whole state of a key to the log, so that its earlier records are no longer needed.
-    /// Cost: O(size of the value). Returns `false` where the value is not in memory.
-    pub fn write_snapshot(
-        &mut self,
-        log: &mut impl EffectLog,
-        now: Now,
-        db: u32,
-        slot: Slot,
-    ) -> bool {
-        let hlc = self.clock.tick(now.unix_ns);
-        let entry = self.space(db).entry(slot);
-        let mut owned = Vec::new();
-        let state: &[u8] = match entry.value() {
-            Value::Bytes(bytes) => bytes,
-            Value::Shared(shared) => shared.as_slice(),
-            Value::Int(int) => {
-                owned.extend_from_slice(int.to_string().as_bytes());
-                &owned
-            }
-            Value::Collection(collection) => {
-                collection.encode(&mut owned);
-                &owned
-            }
-            Value::Cold => return false,
-        };
-        let snapshot = Snapshot {
-            type_tag: entry.type_tag(),
-            expires_ms: entry.expires_ms(),
-            state,
-        };
-        let effect = Effect {
-            db,
-            key: entry.key(),
-            payload: Payload::Snapshot(snapshot),
-        };
-        let stamped = Stamped {
-            hlc,
-            local_dep: entry.tip(),
-            deps: &[],
-            effect,
-        };
-        let counter = self.last + 1;
-        log.append(counter, &stamped, false);
-        self.last = counter;
-        self.space_mut(db).mark_self_contained(slot, counter);
-        true
-    }
-
-    /// Copies a cold key's record to the end of the log: its state, taken from the effect that
-    /// holds it. For compaction, when the segment that holds the record is to go.
-    pub fn rewrite_cold(
-        &mut self,
-        log: &mut impl EffectLog,
-        now: Now,
-        db: u32,
-        slot: Slot,
-        effect: &Effect<'_>,
-    ) {
-        self.restore_cold(db, slot, effect);
-        let written = self.write_snapshot(log, now, db, slot);
-        debug_assert!(written, "the value was just restored");
-        self.space_mut(db).make_cold(slot);
-    }
-
-    /// Puts the value of a cold entry back into memory, from the effect that its tip names. The
-    /// entry may move.
-    pub fn restore_cold(&mut self, db: u32, slot: Slot, effect: &Effect<'_>) {
-        let entry = self.space(db).entry(slot);
-        if !matches!(entry.value(), Value::Cold) {
-            return;
-        }
-        let tip = entry.tip();
-        let expires_ms = entry.expires_ms();
-        let key = self.key(effect.key);
-        self.apply(tip, effect, key, Some(slot));
-        // The expiry may have changed after the effect was written, the entry knows best.
-        let slot = self
-            .space(db)
-            .find(key)
-            .expect("applying a whole state leaves a key");
-        self.space_mut(db).set_expiry(slot, expires_ms);
     }
 }

@@ -379,6 +379,17 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Bytes of the value: a string's length, a collection's memory.
+    pub fn value_bytes(self) -> usize {
+        match self.value() {
+            Value::Bytes(bytes) => bytes.len(),
+            Value::Int(_) => 8,
+            Value::Shared(shared) => shared.as_slice().len(),
+            Value::Collection(collection) => collection.memory_bytes(),
+            Value::Cold => self.shape().value_len,
+        }
+    }
+
     /// Whether the tip's effect alone rebuilds the key.
     #[inline]
     pub fn is_self_contained(self) -> bool {

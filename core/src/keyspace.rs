@@ -627,18 +627,12 @@ impl Keyspace {
     /// Drops the value of an entry from memory; the effect that its tip names, in the log, is where
     /// it comes back from. The entry moves. Nothing happens where that effect does not hold the
     /// whole state.
-    pub fn make_cold(&mut self, slot: Slot) {
+    pub(crate) fn make_cold(&mut self, slot: Slot) {
         let entry = self.store.entry(slot);
         if !entry.is_self_contained() || entry.form() == Form::Cold {
             return;
         }
-        let len = match entry.value() {
-            Value::Bytes(bytes) => bytes.len(),
-            Value::Int(_) => 8,
-            Value::Shared(shared) => shared.as_slice().len(),
-            Value::Collection(collection) => collection.memory_bytes(),
-            Value::Cold => unreachable!("checked above"),
-        };
+        let len = entry.value_bytes();
         let attributes = Attributes {
             tip: entry.tip(),
             type_tag: entry.type_tag(),

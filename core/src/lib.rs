@@ -17,6 +17,7 @@ pub mod id;
 pub mod index;
 pub mod keyspace;
 pub mod number;
+mod snapshot;
 pub mod tip;
 pub mod value;
 pub mod wire;

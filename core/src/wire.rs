@@ -60,7 +60,7 @@ mod effect_field {
     pub const NOOP: u32 = 10;
     pub const SNAPSHOT: u32 = 12;
     pub const FLUSH: u32 = 13;
-    pub const SWAP: u32 = 14;
+    pub const PLACE: u32 = 14;
 }
 
 mod data_field {
@@ -168,10 +168,10 @@ pub fn marshal_effect(counter: u64, stamped: &Stamped<'_>, out: &mut impl Sink) 
         Payload::Noop => put_bytes(out, effect_field::NOOP, &[]),
         Payload::Snapshot(snapshot) => put_snapshot(out, snapshot),
         Payload::Flush => put_bytes(out, effect_field::FLUSH, &[]),
-        Payload::Swap { with } => {
-            put_tag(out, effect_field::SWAP, BYTES);
-            put_varint(out, number_len(u64::from(*with)) as u64);
-            put_number(out, 1, u64::from(*with));
+        Payload::Place { space } => {
+            put_tag(out, effect_field::PLACE, BYTES);
+            put_varint(out, number_len(u64::from(*space)) as u64);
+            put_number(out, 1, u64::from(*space));
         }
     }
 }
@@ -383,9 +383,9 @@ pub fn unmarshal_effect<'a>(
                 payload = Some(Payload::Snapshot(read_snapshot(field.bytes()?)?));
             }
             effect_field::FLUSH => payload = Some(Payload::Flush),
-            effect_field::SWAP => {
-                payload = Some(Payload::Swap {
-                    with: read_swap(field.bytes()?)?,
+            effect_field::PLACE => {
+                payload = Some(Payload::Place {
+                    space: read_place(field.bytes()?)?,
                 });
             }
             _ => {}
@@ -513,15 +513,15 @@ fn read_snapshot(bytes: &[u8]) -> Result<Snapshot<'_>, WireError> {
     Ok(snapshot)
 }
 
-fn read_swap(bytes: &[u8]) -> Result<u32, WireError> {
-    let mut with = 0;
+fn read_place(bytes: &[u8]) -> Result<u32, WireError> {
+    let mut space = 0;
     let mut fields = Fields(bytes);
     while let Some((number, field)) = fields.next()? {
         if number == 1 {
-            with = u32::try_from(field.number()?).map_err(|_| WireError::Malformed)?;
+            space = u32::try_from(field.number()?).map_err(|_| WireError::Malformed)?;
         }
     }
-    Ok(with)
+    Ok(space)
 }
 
 #[cfg(test)]
@@ -596,8 +596,8 @@ mod tests {
         for payload in [
             Payload::Noop,
             Payload::Flush,
-            Payload::Swap { with: 0 },
-            Payload::Swap { with: 9 },
+            Payload::Place { space: 0 },
+            Payload::Place { space: 9 },
             Payload::Meta(Meta::Persist),
             Payload::Meta(Meta::ExpireAt(0)),
             Payload::Snapshot(Snapshot {

@@ -52,6 +52,27 @@ impl AlignedBuf {
         buf
     }
 
+    /// A buffer of `len` zero bytes, such as a read wants.
+    pub fn zeroed(len: usize) -> Self {
+        let mut buf = Self::with_capacity(len);
+        buf.resize(len, 0);
+        buf
+    }
+
+    /// A buffer that holds a copy of `bytes`.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        let mut buf = Self::with_capacity(bytes.len());
+        buf.extend_from_slice(bytes);
+        buf
+    }
+
+    /// Appends `len` zero bytes and gives them to be filled.
+    pub fn space(&mut self, len: usize) -> &mut [u8] {
+        let old = self.len;
+        self.resize(old + len, 0);
+        &mut self[old..]
+    }
+
     /// Bytes that fit without moving the buffer.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -85,6 +106,7 @@ impl AlignedBuf {
     }
 
     /// Appends `bytes`, growing where needed.
+    #[inline]
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         // SAFETY: `reserve` made room for these bytes behind `len`, and `bytes` cannot overlap

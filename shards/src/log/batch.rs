@@ -57,7 +57,7 @@ impl Batch {
     pub fn after(segment: u64, base: u32, tail: &[u8], mut buf: AlignedBuf) -> Batch {
         debug_assert!(base as usize % BLOCK_BYTES == 0 && tail.len() < BLOCK_BYTES);
         buf.truncate(0);
-        buf.extend(tail);
+        buf.extend_from_slice(tail);
         Batch {
             segment,
             seed: Seed::of_segment(segment),

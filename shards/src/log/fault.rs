@@ -4,8 +4,9 @@
 //! can be lost again, sector by sector, as a power loss would.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use super::buffer::AlignedBuf;
 use super::io::{BlockingIo, Completion, LogIo, OpId};
@@ -24,7 +25,7 @@ pub enum Fault {
 }
 
 struct Unsynced {
-    fd: RawFd,
+    file: Arc<File>,
     offset: u64,
     before: Vec<u8>,
 }
@@ -42,15 +43,15 @@ pub struct FaultIo {
 
 const SECTOR: usize = 512;
 
-fn read_back(fd: RawFd, offset: u64, len: usize) -> Vec<u8> {
+fn read_back(file: &Arc<File>, offset: u64, len: usize) -> Vec<u8> {
     let mut disk = BlockingIo::new();
-    disk.read(fd, AlignedBuf::with_capacity(len), offset, len);
+    disk.read(file, AlignedBuf::with_capacity(len), offset, len);
     disk.completion().unwrap().2.unwrap().to_vec()
 }
 
-fn put(fd: RawFd, offset: u64, bytes: &[u8]) {
+fn put(file: &Arc<File>, offset: u64, bytes: &[u8]) {
     let mut disk = BlockingIo::new();
-    disk.write(fd, AlignedBuf::copy_of(bytes), offset, false);
+    disk.write(file, AlignedBuf::copy_of(bytes), offset, false);
     assert_eq!(disk.completion().unwrap().1.unwrap(), bytes.len());
 }
 
@@ -66,13 +67,13 @@ impl FaultIo {
     /// Loses each unsynced sector for which `lose` says so; newest writes are undone first.
     pub fn power_loss(&mut self, mut lose: impl FnMut() -> bool) {
         for write in self.unsynced.drain(..).rev() {
-            let mut now = read_back(write.fd, write.offset, write.before.len());
+            let mut now = read_back(&write.file, write.offset, write.before.len());
             for (now, before) in now.chunks_mut(SECTOR).zip(write.before.chunks(SECTOR)) {
                 if now != before && lose() {
                     now.copy_from_slice(before);
                 }
             }
-            put(write.fd, write.offset, &now);
+            put(&write.file, write.offset, &now);
         }
         self.done.clear();
     }
@@ -83,15 +84,15 @@ impl FaultIo {
         OpId(self.next)
     }
 
-    fn store(&mut self, fd: RawFd, bytes: &[u8], offset: u64) {
-        let before = read_back(fd, offset, bytes.len());
-        self.unsynced.push(Unsynced { fd, offset, before });
-        put(fd, offset, bytes);
+    fn store(&mut self, file: &Arc<File>, bytes: &[u8], offset: u64) {
+        let before = read_back(file, offset, bytes.len());
+        self.unsynced.push(Unsynced { file: Arc::clone(file), offset, before });
+        put(file, offset, bytes);
     }
 }
 
 impl LogIo for FaultIo {
-    fn write(&mut self, fd: RawFd, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId {
+    fn write(&mut self, file: &Arc<File>, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId {
         self.writes += 1;
         let whole = buf.len();
         let (stored, result) = match self.faults.pop_front() {
@@ -108,37 +109,37 @@ impl LogIo for FaultIo {
             // Files are open with O_DIRECT: a part of a block is stored by rewriting the block.
             let mut bytes = buf[..stored].to_vec();
             let blocks = stored.next_multiple_of(super::BLOCK_BYTES);
-            let old = read_back(fd, offset, blocks);
+            let old = read_back(file, offset, blocks);
             bytes.extend_from_slice(&old[stored..]);
             if dsync && result.is_ok() {
-                put(fd, offset, &bytes);
-                self.settle(fd, offset, &bytes);
+                put(file, offset, &bytes);
+                self.settle(file, offset, &bytes);
             } else {
-                self.store(fd, &bytes, offset);
+                self.store(file, &bytes, offset);
             }
         }
         self.finish(result, Some(buf))
     }
 
-    fn fdatasync(&mut self, fd: RawFd) -> OpId {
+    fn fdatasync(&mut self, file: &Arc<File>) -> OpId {
         self.flushes += 1;
         match self.faults.pop_front() {
             Some(Fault::Errno(errno)) => {
                 self.finish(Err(io::Error::from_raw_os_error(errno)), None)
             }
             Some(Fault::LostFlush(errno)) => {
-                self.power_loss_of(fd);
+                self.power_loss_of(file);
                 self.finish(Err(io::Error::from_raw_os_error(errno)), None)
             }
             _ => {
-                self.unsynced.retain(|write| write.fd != fd);
+                self.unsynced.retain(|write| !Arc::ptr_eq(&write.file, file));
                 self.finish(Ok(0), None)
             }
         }
     }
 
-    fn read(&mut self, fd: RawFd, buf: AlignedBuf, offset: u64, len: usize) -> OpId {
-        self.disk.read(fd, buf, offset, len);
+    fn read(&mut self, file: &Arc<File>, buf: AlignedBuf, offset: u64, len: usize) -> OpId {
+        self.disk.read(file, buf, offset, len);
         let (_, result, buf) = self.disk.completion().unwrap();
         self.finish(result, buf)
     }
@@ -146,8 +147,8 @@ impl LogIo for FaultIo {
 
 impl FaultIo {
     /// What is durable now is not undone with an older unsynced write under it.
-    fn settle(&mut self, fd: RawFd, offset: u64, bytes: &[u8]) {
-        for write in self.unsynced.iter_mut().filter(|write| write.fd == fd) {
+    fn settle(&mut self, file: &Arc<File>, offset: u64, bytes: &[u8]) {
+        for write in self.unsynced.iter_mut().filter(|write| Arc::ptr_eq(&write.file, file)) {
             let from = offset.max(write.offset);
             let to = (offset + bytes.len() as u64).min(write.offset + write.before.len() as u64);
             if from < to {
@@ -158,10 +159,10 @@ impl FaultIo {
         }
     }
 
-    fn power_loss_of(&mut self, fd: RawFd) {
+    fn power_loss_of(&mut self, file: &Arc<File>) {
         let (lost, kept) = std::mem::take(&mut self.unsynced)
             .into_iter()
-            .partition(|w| w.fd == fd);
+            .partition(|w| Arc::ptr_eq(&w.file, file));
         self.unsynced = lost;
         let done = std::mem::take(&mut self.done);
         self.power_loss(|| true);

@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use super::buffer::AlignedBuf;
 
@@ -16,15 +18,15 @@ use super::buffer::AlignedBuf;
 pub struct OpId(pub u64);
 
 /// What the log needs of a driver. A submission always succeeds (a full queue is the driver's to hold
-/// back); errors arrive with the completion. Offsets and lengths are multiples of 4 KiB. A file
-/// descriptor stays open until the completion.
+/// back); errors arrive with the completion. Offsets and lengths are multiples of 4 KiB. The file stays
+/// open until the completion.
 pub trait LogIo {
     /// Writes the whole of `buf` at `offset`; with `dsync` it completes only when durable (RWF_DSYNC).
-    fn write(&mut self, fd: RawFd, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId;
+    fn write(&mut self, file: &Arc<File>, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId;
     /// Flushes everything whose write completed before this submission.
-    fn fdatasync(&mut self, fd: RawFd) -> OpId;
+    fn fdatasync(&mut self, file: &Arc<File>) -> OpId;
     /// Reads up to `len` bytes at `offset` into `buf`, whose length becomes what was read.
-    fn read(&mut self, fd: RawFd, buf: AlignedBuf, offset: u64, len: usize) -> OpId;
+    fn read(&mut self, file: &Arc<File>, buf: AlignedBuf, offset: u64, len: usize) -> OpId;
 }
 
 /// A finished operation: its id, the bytes moved or the error, and its buffer.
@@ -59,28 +61,28 @@ impl BlockingIo {
 }
 
 impl LogIo for BlockingIo {
-    fn write(&mut self, fd: RawFd, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId {
+    fn write(&mut self, file: &Arc<File>, buf: AlignedBuf, offset: u64, dsync: bool) -> OpId {
         let part = libc::iovec {
             iov_base: buf.as_ptr().cast_mut().cast(),
             iov_len: buf.len(),
         };
         let flags = if dsync { libc::RWF_DSYNC } else { 0 };
         // SAFETY: one iovec over memory that `buf` owns for the whole call; the kernel only reads it.
-        let written = unsafe { libc::pwritev2(fd, &part, 1, offset.cast_signed(), flags) };
+        let written = unsafe { libc::pwritev2(file.as_raw_fd(), &part, 1, offset.cast_signed(), flags) };
         self.finish(written, Some(buf))
     }
 
-    fn fdatasync(&mut self, fd: RawFd) -> OpId {
+    fn fdatasync(&mut self, file: &Arc<File>) -> OpId {
         // SAFETY: takes no memory; a bad descriptor is an error, not undefined.
-        let result = unsafe { libc::fdatasync(fd) };
+        let result = unsafe { libc::fdatasync(file.as_raw_fd()) };
         self.finish(result as isize, None)
     }
 
-    fn read(&mut self, fd: RawFd, mut buf: AlignedBuf, offset: u64, len: usize) -> OpId {
+    fn read(&mut self, file: &Arc<File>, mut buf: AlignedBuf, offset: u64, len: usize) -> OpId {
         buf.truncate(0);
         let space = buf.space(len);
         // SAFETY: `space` is `len` writable bytes, borrowed exclusively for the call.
-        let read = unsafe { libc::pread(fd, space.as_mut_ptr().cast(), len, offset.cast_signed()) };
+        let read = unsafe { libc::pread(file.as_raw_fd(), space.as_mut_ptr().cast(), len, offset.cast_signed()) };
         buf.truncate(usize::try_from(read).unwrap_or(0));
         self.finish(read, Some(buf))
     }

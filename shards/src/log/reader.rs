@@ -8,7 +8,6 @@
 //! caller looks for the effect's newer copy.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use super::buffer::BLOCK_BYTES;
@@ -30,10 +29,10 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// The descriptor to read from.
+    /// The file to read from.
     #[must_use]
-    pub fn fd(&self) -> RawFd {
-        self.file.as_raw_fd()
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
     }
 }
 

@@ -80,7 +80,7 @@ fn read_cold(log: &Log, counter: u64) -> Option<Vec<u8>> {
             Progress::Lost => return None,
             Progress::Read(request) => {
                 let buf = AlignedBuf::with_capacity(request.len);
-                io.read(request.fd(), buf, request.offset, request.len);
+                io.read(request.file(), buf, request.offset, request.len);
                 progress = read.on_read(&io.completion().unwrap().2.unwrap());
             }
         }
@@ -317,7 +317,7 @@ fn compaction_retires_the_oldest_segment_only_after_its_live_effects_moved() {
                 Step::Read(request) => {
                     let mut disk = BlockingIo::new();
                     let buf = AlignedBuf::with_capacity(request.len);
-                    disk.read(request.fd(), buf, request.offset, request.len);
+                    disk.read(request.file(), buf, request.offset, request.len);
                     compactor.on_read(&disk.completion().unwrap().2.unwrap());
                 }
                 Step::Ready => pump(&mut log, &mut io, now),

@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -380,8 +379,8 @@ impl Log {
             }
             self.open
                 .buf
-                .extend(&frame::header(self.open.seed, flags, fragment));
-            self.open.buf.extend(fragment);
+                .extend_from_slice(&frame::header(self.open.seed, flags, fragment));
+            self.open.buf.extend_from_slice(fragment);
             rest = more;
         }
     }
@@ -713,7 +712,7 @@ impl Log {
 
     fn submit(&mut self, write: Write, buf: AlignedBuf, io: &mut dyn LogIo) {
         let offset = u64::from(write.offset) + write.done as u64;
-        let op = io.write(write.file.as_raw_fd(), buf, offset, write.dsync);
+        let op = io.write(&write.file, buf, offset, write.dsync);
         self.write = Some((op, write));
     }
 
@@ -795,7 +794,7 @@ impl Log {
             .take_while(|held| held.sequence == first.sequence)
             .last();
         let covered = last.map_or(first.end, |held| held.end);
-        let op = io.fdatasync(first.file.as_raw_fd());
+        let op = io.fdatasync(&first.file);
         self.sync = Some((op, first.sequence, covered));
         self.synced_ns = self.now_ns;
     }

@@ -1,0 +1,177 @@
+//! Values that are in the log only, on their way back into memory.
+//!
+//! A command that needs one waits; the shard does not. Each value is read once, however many wait
+//! for it.
+
+use std::collections::HashSet;
+
+use causet_core::entry::Value;
+use causet_core::index::Slot;
+use causet_core::wire::unmarshal_effect;
+use causet_net::AlignedBuf;
+
+use crate::disk::{Disk, Owner};
+use crate::log::{BlockingIo, ColdRead, Locate, LogIo, Progress};
+use crate::state::State;
+
+/// A value that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// The keyspace's number.
+    space: u32,
+    key: Vec<u8>,
+    /// The effect that holds it.
+    tip: u64,
+}
+
+/// The reads under way in one shard.
+#[derive(Default)]
+pub struct ColdReads {
+    queued: Vec<Wanted>,
+    reading: Vec<(u64, Wanted, ColdRead)>,
+    /// Values whose records do not read back. Whoever asks gets an error.
+    lost: HashSet<Wanted>,
+}
+
+/// What becomes of a command that needs a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residence {
+    /// The value is in memory, or there is none.
+    Resident,
+    /// It is being read.
+    Coming,
+    /// Its record in the log is damaged.
+    Lost,
+}
+
+impl ColdReads {
+    /// Where the value of `key` in database `db` is; its reading is started where it is cold.
+    pub fn residence(&mut self, state: &State, db: u32, key: &[u8]) -> Residence {
+        let number = state.engine.place(db);
+        let Some(slot) = cold_slot(state, number, key) else { return Residence::Resident };
+        let tip = state.engine.keyspace(number).entry(slot).tip();
+        let wanted = Wanted { space: number, key: key.to_vec(), tip };
+        if self.lost.contains(&wanted) {
+            return Residence::Lost;
+        }
+        let is_known =
+            self.queued.contains(&wanted) || self.reading.iter().any(|(_, w, _)| *w == wanted);
+        if !is_known {
+            self.queued.push(wanted);
+        }
+        Residence::Coming
+    }
+
+    /// Starts the reads that were asked for.
+    pub fn submit(&mut self, state: &mut State, disk: &mut Disk<'_>) {
+        for wanted in std::mem::take(&mut self.queued) {
+            let Some(log) = state.journal.log() else { return };
+            match log.locate(wanted.tip) {
+                Locate::At(mut read) => {
+                    let progress = read.start();
+                    self.advance(wanted, read, progress, state, disk);
+                }
+                Locate::Pending => self.queued.push(wanted),
+                Locate::Gone => self.give_up(wanted, state),
+            }
+        }
+    }
+
+    /// Takes the result of a read.
+    pub fn on_read(
+        &mut self,
+        op: u64,
+        bytes: &[u8],
+        state: &mut State,
+        disk: &mut Disk<'_>,
+    ) {
+        let Some(at) = self.reading.iter().position(|(other, ..)| *other == op) else { return };
+        let (_, wanted, mut read) = self.reading.swap_remove(at);
+        let progress = read.on_read(bytes);
+        self.advance(wanted, read, progress, state, disk);
+    }
+
+    fn advance(
+        &mut self,
+        wanted: Wanted,
+        read: ColdRead,
+        progress: Progress,
+        state: &mut State,
+        disk: &mut Disk<'_>,
+    ) {
+        match progress {
+            Progress::Read(request) => {
+                let op = disk.start_read(Owner::Cold, &request);
+                self.reading.push((op, wanted, read));
+            }
+            Progress::Found(bytes) => {
+                if !restore(state, wanted.space, &wanted.key, wanted.tip, &bytes) {
+                    self.give_up(wanted, state);
+                }
+            }
+            Progress::Lost => self.give_up(wanted, state),
+        }
+    }
+
+    /// A record that is gone: compaction may have moved the value meanwhile, else it is lost.
+    fn give_up(&mut self, wanted: Wanted, state: &State) {
+        let Some(slot) = cold_slot(state, wanted.space, &wanted.key) else { return };
+        if state.engine.keyspace(wanted.space).entry(slot).tip() == wanted.tip {
+            tracing::error!(
+                key = %String::from_utf8_lossy(&wanted.key),
+                counter = wanted.tip,
+                "a value's record in the log does not read back"
+            );
+            self.lost.insert(wanted);
+        }
+    }
+
+    /// Whether anything is under way.
+    pub fn is_idle(&self) -> bool {
+        self.queued.is_empty() && self.reading.is_empty()
+    }
+}
+
+fn cold_slot(state: &State, number: u32, key: &[u8]) -> Option<Slot> {
+    let space = state.engine.keyspace(number);
+    let slot = space.find(space.key(key))?;
+    matches!(space.entry(slot).value(), Value::Cold).then_some(slot)
+}
+
+/// Puts a value back, unless the key has changed since. `false`: the bytes are not that effect.
+fn restore(state: &mut State, number: u32, key: &[u8], tip: u64, bytes: &[u8]) -> bool {
+    let mut deps = Vec::new();
+    let Ok(stamped) = unmarshal_effect(tip, bytes, &mut deps) else { return false };
+    if stamped.effect.key != key {
+        return false;
+    }
+    if let Some(slot) = cold_slot(state, number, key)
+        && state.engine.keyspace(number).entry(slot).tip() == tip
+    {
+        state.engine.restore_cold(number, slot, &stamped.effect);
+        state.stats.cold_reads += 1;
+    }
+    true
+}
+
+/// Reads a cold value back while the caller waits: for commands that hold several shards, which must
+/// not be left in the middle.
+pub fn warm_up(state: &mut State, db: u32, key: &[u8]) {
+    let number = state.engine.place(db);
+    let Some(slot) = cold_slot(state, number, key) else { return };
+    let tip = state.engine.keyspace(number).entry(slot).tip();
+    let Some(log) = state.journal.log() else { return };
+    // A value is dropped only when its record is on disk, so it is never pending.
+    let Locate::At(mut read) = log.locate(tip) else { return };
+    let mut io = BlockingIo::new();
+    let mut progress = read.start();
+    while let Progress::Read(request) = progress {
+        let buf = AlignedBuf::with_capacity(request.len);
+        io.read(request.file(), buf, request.offset, request.len);
+        let bytes = io.completion().and_then(|(_, _, buf)| buf).unwrap_or_default();
+        progress = read.on_read(&bytes);
+    }
+    if let Progress::Found(bytes) = progress {
+        restore(state, number, key, tip, &bytes);
+    }
+}

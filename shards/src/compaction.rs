@@ -1,0 +1,105 @@
+//! Compaction of a shard's log: the oldest segment's live records are written again at the end, then
+//! the segment goes.
+//!
+//! It runs in the shard's own thread in small steps, one at most per turn of the loop, so that
+//! traffic waits for no more than a step. No fork, and no memory beyond a read buffer.
+
+use causet_core::wire::unmarshal_effect;
+
+use crate::disk::{Disk, Owner};
+use crate::log::{Compactor, Step};
+use crate::state::State;
+
+/// Bytes of the segment that one step looks at.
+const STEP_BYTES: usize = 16 << 10;
+
+/// The compaction of one shard's log.
+#[derive(Default)]
+pub struct Compaction {
+    active: Option<Compactor>,
+    /// The read under way.
+    reading: Option<u64>,
+    /// Segments that were compacted since the start.
+    segments: u64,
+    /// A segment that does not read back stops compaction until the next start.
+    is_damaged: bool,
+}
+
+impl Compaction {
+    /// Whether a step can be taken at once.
+    pub fn is_ready(&self) -> bool {
+        self.active.is_some() && self.reading.is_none()
+    }
+
+    /// Whether a segment is being compacted.
+    pub fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Takes a step, if there is one to take.
+    pub fn advance(&mut self, state: &mut State, disk: &mut Disk<'_>) {
+        if self.active.is_none() {
+            self.start(state);
+        }
+        if self.reading.is_some() {
+            return;
+        }
+        let Some(compactor) = &mut self.active else { return };
+        let State { journal, engine, now, .. } = state;
+        let Some(log) = journal.log_mut() else { return };
+        // What is written again must not fill the log's buffer: traffic comes first.
+        if log.is_full() || log.refusal().is_some() {
+            return;
+        }
+        let mut deps = Vec::new();
+        let step = compactor.step(log, STEP_BYTES, &mut |log, counter, bytes| {
+            if let Ok(stamped) = unmarshal_effect(counter, bytes, &mut deps) {
+                engine.keep_if_live(log, *now, counter, &stamped.effect);
+            }
+        });
+        match step {
+            Step::Read(request) => {
+                self.reading = Some(disk.start_read(Owner::Compaction, &request));
+            }
+            Step::Ready => {}
+            Step::Finished => {
+                self.active = None;
+                self.segments += 1;
+            }
+            Step::Damaged => {
+                tracing::error!(
+                    segment = compactor.segment(),
+                    "a log segment does not read back; it is kept and compaction stops"
+                );
+                self.active = None;
+                self.is_damaged = true;
+            }
+        }
+        state.compactions = self.segments;
+        state.is_compacting = self.active.is_some();
+    }
+
+    fn start(&mut self, state: &mut State) {
+        let Some(log) = state.journal.log() else { return };
+        if self.is_damaged {
+            return;
+        }
+        if log.needs_compaction(state.engine.live_bytes()) || state.wants_compaction {
+            self.active = Compactor::start(log);
+            // BGREWRITEAOF goes on until what was sealed when it came is compacted.
+            state.wants_compaction &= self.active.is_some();
+        }
+    }
+
+    /// Takes the result of a read; `false`: it is not the compactor's.
+    pub fn on_read(&mut self, op: u64, bytes: &[u8]) -> bool {
+        if self.reading != Some(op) {
+            return false;
+        }
+        self.reading = None;
+        if let Some(compactor) = &mut self.active {
+            compactor.on_read(bytes);
+        }
+        true
+    }
+}
