@@ -126,7 +126,7 @@ impl Batch {
         )
     }
 
-    /// Writes the mark and pads to whole blocks. The end is to be asked for before.
+    /// Writes the mark. Padding to whole blocks comes later, so that the end is still known.
     pub fn seal(&mut self, batch: u64, durable_batch: u64) {
         let bytes = self.bytes() as u64;
         let first_counter = self.first_counter;
@@ -138,6 +138,5 @@ impl Batch {
             bytes,
         };
         self.buf[self.start..self.start + MARK_BYTES].copy_from_slice(&mark.encode(self.seed));
-        self.buf.pad_to_block();
     }
 }

@@ -60,10 +60,6 @@ impl FaultIo {
         self.done.pop_front()
     }
 
-    pub fn pending(&self) -> usize {
-        self.done.len()
-    }
-
     /// Loses each unsynced sector for which `lose` says so; newest writes are undone first.
     pub fn power_loss(&mut self, mut lose: impl FnMut() -> bool) {
         for write in self.unsynced.drain(..).rev() {

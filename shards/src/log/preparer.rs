@@ -39,6 +39,8 @@ enum Job {
         sequence: u64,
         spares_max: usize,
     },
+    /// Ends the thread; clients that are still there do their own work from then on.
+    Stop,
 }
 
 /// The housekeeping thread. Dropping it finishes what was asked, then stops the thread.
@@ -73,7 +75,10 @@ impl Preparer {
 
 impl Drop for Preparer {
     fn drop(&mut self) {
-        self.jobs = None;
+        if let Some(jobs) = self.jobs.take() {
+            // A thread that is gone already needs no stopping.
+            let _ = jobs.send(Job::Stop);
+        }
         if let Some(thread) = self.thread.take() {
             // A panic there was reported by the panic hook; there is nothing to add here.
             let _ = thread.join();
@@ -142,6 +147,7 @@ impl Client {
 }
 
 fn serve(inbox: &Receiver<Job>) {
+    let work = inbox.iter().take_while(|job| !matches!(job, Job::Stop));
     // The executor's only task waits for jobs on the channel: nothing else runs on this thread.
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .name("log-preparer")
@@ -150,7 +156,7 @@ fn serve(inbox: &Receiver<Job>) {
         .make();
     match executor {
         Ok(executor) => {
-            for job in inbox {
+            for job in work {
                 perform(job, |path, bytes| {
                     executor.run(dma_prewrite(path, bytes)).or_else(|error| {
                         tracing::warn!(%error, "direct prewriting failed, writing through the cache");
@@ -161,7 +167,7 @@ fn serve(inbox: &Receiver<Job>) {
         }
         Err(error) => {
             tracing::info!(%error, "no io_uring for housekeeping, using plain writes");
-            for job in inbox {
+            for job in work {
                 perform(job, plain_prewrite);
             }
         }
@@ -170,6 +176,7 @@ fn serve(inbox: &Receiver<Job>) {
 
 fn perform(job: Job, prewrite: impl Fn(&Path, u64) -> io::Result<()>) {
     match job {
+        Job::Stop => {}
         Job::Prepare {
             dir,
             sequence,

@@ -631,11 +631,11 @@ impl Log {
             self.submit_header(sequence, io);
             return;
         }
-        let mut batch = self.next_batch();
         let number = self.next_batch;
         self.next_batch += 1;
+        let mut batch = self.seal_next(number);
         let end = batch.end();
-        batch.seal(number, self.durable_batch);
+        batch.buf.pad_to_block();
         let Some(file) = self.file_of(sequence) else {
             unreachable!("a begun segment has its file");
         };
@@ -655,11 +655,14 @@ impl Log {
         self.submit(write, batch.buf, io);
     }
 
-    fn next_batch(&mut self) -> Batch {
-        if let Some(batch) = self.sealed.pop_front() {
+    fn seal_next(&mut self, number: u64) -> Batch {
+        if let Some(mut batch) = self.sealed.pop_front() {
             self.sealed_bytes -= batch.bytes();
+            batch.seal(number, self.durable_batch);
             return batch;
         }
+        // Sealed first: the successor rewrites the tail block, and the mark may stand in it.
+        self.open.seal(number, self.durable_batch);
         let next = self.open.successor(self.pool.take());
         std::mem::replace(&mut self.open, next)
     }
