@@ -55,7 +55,7 @@ pub(super) struct Batch {
 impl Batch {
     /// The batch behind `tail`, the bytes of the segment's last block that are in use already.
     pub fn after(segment: u64, base: u32, tail: &[u8], mut buf: AlignedBuf) -> Batch {
-        debug_assert!(base as usize % BLOCK_BYTES == 0 && tail.len() < BLOCK_BYTES);
+        debug_assert!((base as usize).is_multiple_of(BLOCK_BYTES) && tail.len() < BLOCK_BYTES);
         buf.truncate(0);
         buf.extend_from_slice(tail);
         Batch {

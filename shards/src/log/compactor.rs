@@ -159,4 +159,54 @@ impl Log {
         })
         .collect()
     }
+
+    /// Whether the sealed segments hold so much more than `live_bytes` that compaction pays: more
+    /// than twice as much, and more than four segments.
+    #[must_use]
+    pub fn needs_compaction(&self, live_bytes: u64) -> bool {
+        let segment = u64::from(self.options.segment_bytes);
+        let sealed = self.sealed_segments() as u64 * segment;
+        sealed > (2 * live_bytes).max(4 * segment)
+    }
+
+    /// Segments that nothing is written to any more and that are not on their way out.
+    pub(super) fn sealed_segments(&self) -> usize {
+        let sealed = self
+            .segments
+            .iter()
+            .take_while(|s| s.sequence < self.begun)
+            .count();
+        sealed.saturating_sub(self.retiring.len())
+    }
+
+    /// The oldest segment that may be compacted.
+    pub(super) fn oldest_sealed(&self) -> Option<u64> {
+        (self.sealed_segments() > 0).then(|| self.segments[self.retiring.len()].sequence)
+    }
+
+    /// Lets segment `sequence` go as soon as everything appended up to now is durable. It is the
+    /// oldest one that is not retiring yet.
+    pub(super) fn retire_when_durable(&mut self, sequence: u64) {
+        debug_assert_eq!(
+            self.segments
+                .get(self.retiring.len())
+                .map(|segment| segment.sequence),
+            Some(sequence),
+            "segments leave oldest first"
+        );
+        self.retiring.push_back((sequence, self.appended));
+    }
+
+    pub(super) fn retire_durable(&mut self) {
+        while let Some((sequence, barrier)) = self.retiring.front().copied()
+            && self.durable >= barrier
+            // A flush in flight, or batches held for one, may still name the file.
+            && self.held.front().is_none_or(|held| held.sequence > sequence)
+        {
+            self.retiring.pop_front();
+            self.segments.pop_front();
+            self.preparer
+                .retire(&self.dir, sequence, self.options.spares_max);
+        }
+    }
 }

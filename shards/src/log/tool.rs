@@ -109,10 +109,13 @@ pub fn verify(dir: &Path) -> io::Result<Report> {
     inspect(dir, &mut |_, _, _| {})
 }
 
+/// The first flaw, and the bytes of its segment.
+type Found = (Flaw, Vec<u8>);
+
 fn scan(
     chain: &Chain,
     show: &mut dyn FnMut(u64, Lsn, &[u8]),
-) -> io::Result<(Report, Option<(Flaw, Vec<u8>)>)> {
+) -> io::Result<(Report, Option<Found>)> {
     let mut report = Report::default();
     let mut scan = Scan::new(chain.links.first().map(|link| &link.header));
     for (number, link) in chain.links.iter().enumerate() {

@@ -17,6 +17,7 @@ use super::batch::{Batch, Pool};
 use super::buffer::{AlignedBuf, BLOCK_BYTES, Record};
 use super::index::Index;
 use super::io::{LogIo, OpId};
+use super::options::{Fsync, Options, Refusal, Stats};
 use super::preparer::Client;
 use super::recover::{self, RecoverError, Recovered};
 use super::segment::{Header, Lsn, Owner, Segment};
@@ -34,80 +35,6 @@ const HELD_BYTES_MAX: usize = 64 << 20;
 const FRAGMENT_BYTES_MAX: u32 = 1 << 20;
 /// A fragment smaller than this is not worth its frame: the effect goes on in the next segment.
 const FRAGMENT_BYTES_MIN: usize = 4096;
-
-/// Redis's `appendfsync`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fsync {
-    /// A reply waits until its effect is durable ([`Log::durable_lsn`]).
-    Always,
-    /// Written within 10 ms, flushed once a second.
-    EverySec,
-    /// Written within 10 ms; flushed when the log is closed or a segment is retired.
-    No,
-}
-
-/// How one log is kept.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The node's id; segments of another node are refused.
-    pub node: u64,
-    /// The shard's number.
-    pub stream: u16,
-    /// Size of a segment file in bytes: a multiple of 1 MiB, at most 1 GiB.
-    pub segment_bytes: u32,
-    /// Segments made ahead of need.
-    pub ready_ahead: u64,
-    /// Retired segments kept for reuse; more are deleted.
-    pub spares_max: usize,
-    /// When so many bytes wait to be written, [`Log::is_full`].
-    pub waiting_bytes_max: usize,
-    /// The policy at the start.
-    pub fsync: Fsync,
-}
-
-impl Options {
-    /// The defaults: 64 MiB segments, two ready, two spares, 8 MiB waiting, `everysec`.
-    #[must_use]
-    pub fn new(node: u64, stream: u16) -> Options {
-        Options {
-            node,
-            stream,
-            segment_bytes: 64 << 20,
-            ready_ahead: 2,
-            spares_max: 2,
-            waiting_bytes_max: 8 << 20,
-            fsync: Fsync::EverySec,
-        }
-    }
-}
-
-/// Why the log refuses writes, for -MISCONF and INFO.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The operating system's error number, if it gave one.
-    pub errno: Option<i32>,
-    /// What failed, and with what.
-    pub reason: String,
-}
-
-/// Figures for INFO.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Segments in the chain, the active one included.
-    pub segments: usize,
-    /// Bytes of their files.
-    pub disk_bytes: u64,
-    /// Batches written since the start.
-    pub batches: u64,
-    /// Effects appended since the start.
-    pub effects: u64,
-    /// Flushes (fdatasync) done since the start.
-    pub flushes: u64,
-    /// Bytes that wait to be written.
-    pub waiting_bytes: usize,
-    /// Written bytes kept in memory until a flush covers them.
-    pub held_bytes: usize,
-}
 
 #[derive(Debug)]
 enum Kind {
@@ -137,8 +64,8 @@ struct Write {
 
 /// A written batch that no flush has covered yet.
 #[derive(Debug)]
-struct Held {
-    sequence: u64,
+pub(super) struct Held {
+    pub(super) sequence: u64,
     file: Arc<File>,
     base: u32,
     /// `None` under policy `no`, which promises nothing, or while it is being rewritten.
@@ -150,9 +77,9 @@ struct Held {
 /// The log of one shard. Owned by the shard's thread.
 #[derive(Debug)]
 pub struct Log {
-    dir: PathBuf,
-    options: Options,
-    preparer: Client,
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) preparer: Client,
     now_ns: u64,
     pool: Pool,
 
@@ -162,26 +89,26 @@ pub struct Log {
     sealed_bytes: usize,
     next_counter: u64,
     next_batch: u64,
-    appended: Lsn,
+    pub(super) appended: Lsn,
 
     pub(super) segments: VecDeque<Segment>,
     /// Files made ahead, in order, for segments that nothing was appended to yet.
     ready: VecDeque<(u64, Arc<File>)>,
     requested: u64,
     prepare_failed: Vec<u64>,
-    retiring: VecDeque<(u64, Lsn)>,
+    pub(super) retiring: VecDeque<(u64, Lsn)>,
     /// The last segment whose header is durable.
-    begun: u64,
+    pub(super) begun: u64,
 
     write: Option<(OpId, Write)>,
     failed: Option<Write>,
     sync: Option<(OpId, u64, Lsn)>,
-    held: VecDeque<Held>,
+    pub(super) held: VecDeque<Held>,
     held_bytes: usize,
     rewrite: Option<usize>,
     written: Lsn,
     written_counter: u64,
-    durable: Lsn,
+    pub(super) durable: Lsn,
     durable_batch: u64,
     flush_to: Lsn,
     synced_ns: u64,
@@ -953,55 +880,5 @@ impl Log {
             end,
             number,
         });
-    }
-
-    /// Whether the sealed segments hold so much more than `live_bytes` that compaction pays: more
-    /// than twice as much, and more than four segments.
-    #[must_use]
-    pub fn needs_compaction(&self, live_bytes: u64) -> bool {
-        let segment = u64::from(self.options.segment_bytes);
-        let sealed = self.sealed_segments() as u64 * segment;
-        sealed > (2 * live_bytes).max(4 * segment)
-    }
-
-    /// Segments that nothing is written to any more and that are not on their way out.
-    pub(super) fn sealed_segments(&self) -> usize {
-        let sealed = self
-            .segments
-            .iter()
-            .take_while(|s| s.sequence < self.begun)
-            .count();
-        sealed.saturating_sub(self.retiring.len())
-    }
-
-    /// The oldest segment that may be compacted.
-    pub(super) fn oldest_sealed(&self) -> Option<u64> {
-        (self.sealed_segments() > 0).then(|| self.segments[self.retiring.len()].sequence)
-    }
-
-    /// Lets segment `sequence` go as soon as everything appended up to now is durable. It is the
-    /// oldest one that is not retiring yet.
-    pub(super) fn retire_when_durable(&mut self, sequence: u64) {
-        debug_assert_eq!(
-            self.segments
-                .get(self.retiring.len())
-                .map(|segment| segment.sequence),
-            Some(sequence),
-            "segments leave oldest first"
-        );
-        self.retiring.push_back((sequence, self.appended));
-    }
-
-    fn retire_durable(&mut self) {
-        while let Some((sequence, barrier)) = self.retiring.front().copied()
-            && self.durable >= barrier
-            // A flush in flight, or batches held for one, may still name the file.
-            && self.held.front().is_none_or(|held| held.sequence > sequence)
-        {
-            self.retiring.pop_front();
-            self.segments.pop_front();
-            self.preparer
-                .retire(&self.dir, sequence, self.options.spares_max);
-        }
     }
 }
