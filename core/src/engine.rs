@@ -293,6 +293,12 @@ impl Engine {
             .collect()
     }
 
+    /// Removes a key, as DEL does.
+    pub fn remove_key(&mut self, log: &mut impl EffectLog, now: Now, db: u32, key: Key<'_>) {
+        let effect = Effect { db, key: key.bytes(), payload: Payload::Data(Data::remove_key()) };
+        self.commit_one(log, now, &effect, false);
+    }
+
     /// Removes a key whose expiry has passed (the log hears of it), so that everything that follows
     /// sees it gone. Returns whether the key was there and had expired.
     pub fn remove_expired(

@@ -6,4 +6,5 @@
 //! The rule kept: bytes from outside are hostile. No input panics, no declared length allocates
 //! before its bytes are there, and the work done is linear in the bytes received.
 
+pub mod frame;
 pub mod resp;

@@ -69,6 +69,8 @@ pub struct Client {
     pub no_touch: bool,
     /// MONITOR.
     pub is_monitor: bool,
+    /// Positions in other shards' logs that must be durable before the replies so far may leave.
+    pub remote_holds: Vec<(u16, u64)>,
     /// The connection is closed once the replies so far are sent (QUIT, protocol errors).
     pub close_after_reply: bool,
     /// The connection is closed at once (CLIENT KILL, output limit).

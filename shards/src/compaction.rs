@@ -31,11 +31,6 @@ impl Compaction {
         self.active.is_some() && self.reading.is_none()
     }
 
-    /// Whether a segment is being compacted.
-    pub fn is_active(&self) -> bool {
-        self.active.is_some()
-    }
-
     /// Takes a step, if there is one to take.
     pub fn advance(&mut self, state: &mut State, disk: &mut Disk<'_>) {
         if self.active.is_none() {
@@ -91,15 +86,13 @@ impl Compaction {
         }
     }
 
-    /// Takes the result of a read; `false`: it is not the compactor's.
-    pub fn on_read(&mut self, op: u64, bytes: &[u8]) -> bool {
-        if self.reading != Some(op) {
-            return false;
+    /// Takes the result of the read under way.
+    pub fn on_read(&mut self, op: u64, bytes: &[u8]) {
+        if self.reading == Some(op) {
+            self.reading = None;
+            if let Some(compactor) = &mut self.active {
+                compactor.on_read(bytes);
+            }
         }
-        self.reading = None;
-        if let Some(compactor) = &mut self.active {
-            compactor.on_read(bytes);
-        }
-        true
     }
 }

@@ -17,7 +17,10 @@ const IDLE_INPUT_BYTES: usize = 16 << 10;
 /// A reply's place in the pipeline.
 enum Place {
     /// The command runs on another shard.
-    Waiting,
+    Waiting {
+        /// Its reply is not wanted (CLIENT REPLY).
+        is_silent: bool,
+    },
     /// Written, not yet sent because an earlier one is missing.
     Ready(SendBuf),
 }
@@ -118,15 +121,16 @@ impl Connection {
     }
 
     /// Reserves a place for the reply of a command that runs on another shard.
-    pub fn reserve_place(&mut self) -> u64 {
-        self.places.push_back(Place::Waiting);
+    pub fn reserve_place(&mut self, is_silent: bool) -> u64 {
+        self.places.push_back(Place::Waiting { is_silent });
         self.first_place + self.places.len() as u64 - 1
     }
 
     /// Fills a reserved place, and moves on what can leave now.
     pub fn fill_place(&mut self, place: u64, reply: SendBuf) {
         let index = (place - self.first_place) as usize;
-        self.places[index] = Place::Ready(reply);
+        let is_silent = matches!(self.places[index], Place::Waiting { is_silent: true });
+        self.places[index] = Place::Ready(if is_silent { SendBuf::new() } else { reply });
         while let Some(Place::Ready(_)) = self.places.front() {
             if let Some(Place::Ready(mut reply)) = self.places.pop_front() {
                 self.out.append(&mut reply);
@@ -143,7 +147,7 @@ impl Connection {
     /// Bytes of replies that were not sent yet.
     pub fn output_bytes(&self) -> usize {
         let ready = self.places.iter().map(|place| match place {
-            Place::Waiting => 0,
+            Place::Waiting { .. } => 0,
             Place::Ready(reply) => reply.len(),
         });
         self.out.len() + self.sending.unwrap_or(0) + ready.sum::<usize>()
@@ -172,9 +176,11 @@ impl Connection {
             if self.input.capacity() > IDLE_INPUT_BYTES {
                 self.input = Vec::new();
             }
-        } else if self.consumed > 0 {
+            self.consumed = 0;
+        } else if self.consumed > self.input.len() / 2 {
+            // Moving less than was consumed keeps the work linear, whatever is left each time.
             self.input.drain(..self.consumed);
+            self.consumed = 0;
         }
-        self.consumed = 0;
     }
 }

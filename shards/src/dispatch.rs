@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use causet_core::entry::Value;
 use causet_core::id::Slot;
 use causet_net::SendBuf;
 use causet_proto::resp::{Args, Argv, Parsed, RequestParser};
 
 use crate::client::{Client, ReplyMode};
+use crate::cold::{Residence, warm_up};
 use crate::command::failure::unknown_command;
 use crate::command::monitor::monitor_line;
 use crate::command::table::{self, Row};
@@ -33,6 +33,11 @@ enum Target {
     /// With these shards held (others than this one).
     Hold(Vec<u16>),
 }
+
+/// The reply where a value's record does not read back.
+const LOST: Failure = Failure(std::borrow::Cow::Borrowed(
+    b"IOERR the value's record in the log is damaged; see the server's log and `causet log verify`",
+));
 
 /// What became of a command.
 enum Outcome {
@@ -85,11 +90,7 @@ impl Core {
                 at = buf.len();
                 break;
             }
-            if batch.count == 0 && batch.is_exhausted {
-                reserve_for(conn, batch.need, buf.len() - at);
-                break;
-            }
-            if at == buf.len() {
+            if batch.is_exhausted {
                 break;
             }
         }
@@ -140,8 +141,7 @@ impl Core {
                     batch.consumed += consumed;
                     batch.consumed < buf.len()
                 }
-                Ok(Parsed::Incomplete { need }) => {
-                    batch.need = need;
+                Ok(Parsed::Incomplete { .. }) => {
                     batch.is_exhausted = true;
                     false
                 }
@@ -210,10 +210,11 @@ impl Core {
         }
         match self.target(row, args) {
             Target::Here => {
-                if self.needs_cold(client.db, row, args, conn) {
-                    return Outcome::Stopped(Blocked::Cold);
+                match self.residence(client.db, row, args) {
+                    Residence::Resident => self.run_here(conn, client, row, args, None),
+                    Residence::Coming => return Outcome::Stopped(Blocked::Cold),
+                    Residence::Lost => self.refuse(conn, client, &LOST),
                 }
-                self.run_here(conn, client, row, args, None);
             }
             Target::There(shard) => {
                 if self.mesh.is_congested(shard) {
@@ -326,7 +327,14 @@ impl Core {
             client.reply_mode = ReplyMode::On;
         }
         client.commands += 1;
-        let requests = self.forwarding[usize::from(shard)].get_or_insert_with(|| {
+        let collected = &mut self.forwarding[usize::from(shard)];
+        // A SELECT or HELLO in the middle of a batch divides it.
+        if let Some(requests) = collected
+            .take_if(|other| other.db != client.db || other.protocol != client.protocol)
+        {
+            self.mesh.send(shard, Message::Requests(requests));
+        }
+        let requests = collected.get_or_insert_with(|| {
             Box::new(Requests {
                 conn: conn.id,
                 places: Vec::new(),
@@ -337,12 +345,6 @@ impl Core {
                 no_touch: client.no_touch,
             })
         });
-        // A SELECT or HELLO in the middle of a batch divides it.
-        if requests.db != client.db || requests.protocol != client.protocol {
-            self.send_forwarding();
-            conn.release_place(place);
-            return self.forward(conn, client, shard, args, bytes);
-        }
         requests.places.push(place);
         if bytes.first() == Some(&b'*') {
             requests.bytes.extend_from_slice(bytes);
@@ -386,20 +388,13 @@ impl Core {
         held.for_each(&mut self.state, |part| {
             for at in row.command.keys.positions(args.len()) {
                 if Slot::of_key(&args[at]).shard(part.shared.shards) == part.number {
-                    part.warm_up(client.db, &args[at]);
+                    warm_up(part, client.db, &args[at]);
                 }
             }
         });
         self.state.stats.held_commands += 1;
-        // The command's effects may be durable here and not yet there.
-        let desk = &shared.desk;
-        self.run_here(conn, client, row, args, Some(held.with_note(desk)));
-        let number = self.state.number;
-        for (shard, lsn) in shared.desk.take_holds() {
-            if shard != number {
-                conn.remote_holds.push((shard, lsn));
-            }
-        }
+        self.run_here(conn, client, row, args, Some(held));
+        conn.remote_holds.append(&mut client.remote_holds);
         Outcome::Done
     }
 
@@ -418,22 +413,19 @@ impl Core {
         self.show_monitors(&line);
     }
 
-    /// Whether a value that the command needs is in the log only; its reading is then under way.
-    fn needs_cold(&mut self, db: u32, row: Row, args: Args<'_>, _conn: &Connection) -> bool {
-        if self.state.engine.space(db).cold_keys() == 0 {
-            return false;
-        }
-        let mut needs = false;
-        for at in row.command.keys.positions(args.len()) {
-            let space = self.state.engine.space(db);
-            if let Some(slot) = space.find(space.key(&args[at]))
-                && matches!(space.entry(slot).value(), Value::Cold)
-            {
-                self.cold.want(db, &args[at], space.entry(slot).tip());
-                needs = true;
+    /// Where the values are that the command needs; the reading of cold ones is then under way.
+    fn residence(&mut self, db: u32, row: Row, args: Args<'_>) -> Residence {
+        let mut worst = Residence::Resident;
+        if self.state.engine.space(db).cold_keys() > 0 {
+            for at in row.command.keys.positions(args.len()) {
+                match self.cold.residence(&self.state, db, &args[at]) {
+                    Residence::Resident => {}
+                    Residence::Coming => worst = Residence::Coming,
+                    Residence::Lost => return Residence::Lost,
+                }
             }
         }
-        needs
+        worst
     }
 
     /// Runs requests of another shard's connection; gives them back where one must wait.
@@ -461,27 +453,29 @@ impl Core {
             let args = argv.args(bytes);
             let row = table::find(&args[0]).expect("a shard forwards known commands");
             let row = row.resolve(args);
-            if self.needs_cold_forwarded(client.db, row, args) {
+            let residence = self.residence(client.db, row, args);
+            if residence == Residence::Coming {
                 is_stopped = true;
                 break;
             }
             let mut out = SendBuf::new();
-            match execute::check(&mut self.state, &client, row, args) {
+            let checked = match residence {
+                Residence::Lost => Err(LOST),
+                _ => execute::check(&mut self.state, &client, row, args),
+            };
+            match checked {
                 Ok(()) => {
-                    let arena = &self.arena;
                     let environment = Environment {
                         state: &mut self.state,
                         client: &mut client,
                         out: &mut out,
-                        arena,
+                        arena: &self.arena,
                         held: None,
                     };
                     execute::run(environment, row, args);
                     self.arena.reset();
                 }
-                Err(failure) => {
-                    execute::refuse(&mut self.state, &client, &mut out, &failure);
-                }
+                Err(failure) => execute::refuse(&mut self.state, &client, &mut out, &failure),
             }
             self.state.stats.forwarded_commands += 1;
             parked.replies.push(out);
@@ -506,18 +500,5 @@ struct Batch {
     consumed: usize,
     /// No more whole commands follow.
     is_exhausted: bool,
-    /// Bytes that the next command needs, where it said so.
-    need: usize,
     error: Option<causet_proto::resp::ProtocolError>,
-}
-
-/// Makes room for a large command that has only begun to arrive. The size is the client's claim, so
-/// no more is reserved than doubles what is there, up to what it claims: memory follows the bytes
-/// that really came.
-fn reserve_for(conn: &mut Connection, need: usize, have: usize) {
-    const TRUSTED: usize = 1 << 20;
-    let room = need.saturating_sub(have).min(have.max(TRUSTED));
-    if need > have {
-        conn.input_wanted = have + room;
-    }
 }

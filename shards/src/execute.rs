@@ -98,7 +98,18 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
             true
         }
     };
-    let Call { state, client, .. } = call;
+    let Call { state, client, held, .. } = call;
+    if let Some(mut held) = held {
+        // The reply must not tell of what another shard's log may still lose.
+        let home = state.number;
+        held.for_each(state, |part| {
+            if part.number != home
+                && let Some(lsn) = part.journal.hold()
+            {
+                client.remote_holds.push((part.number, lsn.0));
+            }
+        });
+    }
     let nanos = ticks::nanos_since(began);
     let tracks_latency = state.config.latency_tracking;
     state.stats.commands += 1;

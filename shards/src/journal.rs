@@ -26,14 +26,21 @@ impl Sink for Place<'_, '_> {
     }
 }
 
+impl EffectLog for Log {
+    #[inline]
+    fn append(&mut self, counter: u64, stamped: &Stamped<'_>, more_in_group: bool) {
+        debug_assert_eq!(counter, self.next_counter());
+        Log::append(self, more_in_group, |record| {
+            marshal_effect(counter, stamped, &mut Place(record));
+        });
+    }
+}
+
 impl EffectLog for Journal {
     #[inline]
     fn append(&mut self, counter: u64, stamped: &Stamped<'_>, more_in_group: bool) {
         if let Journal::On(log) = self {
-            debug_assert_eq!(counter, log.next_counter());
-            log.append(more_in_group, |record| {
-                marshal_effect(counter, stamped, &mut Place(record));
-            });
+            EffectLog::append(&mut **log, counter, stamped, more_in_group);
         }
     }
 }

@@ -5,14 +5,27 @@
 //! codec causet-proto's, the system calls causet-net's.
 
 pub mod client;
+pub mod cold;
 pub mod command;
+pub mod compaction;
 pub mod config;
+pub mod connection;
 pub mod cursors;
+pub mod diagnostics;
+pub mod disk;
+mod dispatch;
 pub mod execute;
 pub mod journal;
 pub mod lend;
+pub mod log;
+pub mod mesh;
+pub mod reshard;
+pub mod server;
+pub mod shard;
 pub mod shared;
 pub mod slowlog;
 pub mod state;
 pub mod stats;
 pub mod ticks;
+pub mod tool;
+mod upkeep;

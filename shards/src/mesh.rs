@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use causet_net::{ConnId, Driver, PeerHandle, SendBuf};
+use causet_net::{ConnId, PeerHandle, SendBuf};
 use causet_proto::resp::Protocol;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -130,9 +130,14 @@ impl Mesh {
         self.outgoing[usize::from(peer)].as_ref().is_some_and(|out| out.outbox.len() > OUTBOX_MAX)
     }
 
-    /// Hands over what fits and rings the bells. Returns whether something is left, so that the
-    /// caller does not sleep on it.
-    pub fn flush(&mut self, driver: &mut impl Driver) -> bool {
+    /// Whether something was not handed over yet.
+    pub fn has_outgoing(&self) -> bool {
+        self.outgoing.iter().flatten().any(|outgoing| !outgoing.outbox.is_empty())
+    }
+
+    /// Hands over what fits and rings, through `ring`, the bells of those that may be asleep.
+    /// Returns whether something is left.
+    pub fn flush(&mut self, ring: &mut dyn FnMut(&PeerHandle)) -> bool {
         let mut is_left = false;
         for outgoing in self.outgoing.iter_mut().flatten() {
             if outgoing.outbox.is_empty() {
@@ -151,7 +156,7 @@ impl Mesh {
             if let Some(bell) = &outgoing.bell
                 && bell.asleep.swap(false, Ordering::AcqRel)
             {
-                driver.wake(&bell.handle);
+                ring(&bell.handle);
             }
         }
         is_left

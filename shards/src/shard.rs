@@ -21,8 +21,8 @@ use crate::client::Client;
 use crate::cold::ColdReads;
 use crate::compaction::Compaction;
 use crate::connection::{Blocked, Connection};
-use crate::disk::Disk;
-use crate::log::Lsn;
+use crate::disk::{Disk, Owner};
+use crate::log::{Lsn, OpId};
 use crate::mesh::{Mesh, Message, Replies, Requests};
 use crate::shared::Phase;
 use crate::state::State;
@@ -72,6 +72,8 @@ pub(crate) struct Core {
     pub compaction: Compaction,
     accepted: Vec<(u32, Socket)>,
     files: Vec<(u64, io::Result<usize>, Option<AlignedBuf>)>,
+    /// File operations submitted so far.
+    file_ops: u64,
     config_version: u64,
     is_stopping: bool,
 }
@@ -129,6 +131,7 @@ impl Shard {
                 compaction: Compaction::default(),
                 accepted: Vec::new(),
                 files: Vec::new(),
+                file_ops: 0,
                 config_version,
                 is_stopping: false,
             },
@@ -162,14 +165,13 @@ impl Shard {
             core.admit(driver);
             core.receive_messages();
             let now_ns = began.elapsed().as_nanos() as u64;
-            core.on_files(driver, now_ns);
+            core.on_files(driver);
             if Instant::now() >= next_round {
-                core.round(driver);
+                core.round();
                 next_round = Instant::now() + ROUND;
             }
             core.expire();
             core.state.engine.free_some(FREED_PER_TURN);
-            core.compaction.advance(&mut core.state, driver);
             core.tick_log(driver, now_ns);
             core.release_replies();
             core.unblock(driver);
@@ -224,11 +226,11 @@ impl Core {
 
     fn has_expired(&self) -> bool {
         let now_ms = self.state.now.unix_ms();
-        self.state
-            .engine
-            .spaces()
-            .iter()
-            .any(|space| space.first_expiry().is_some_and(|(at_ms, _)| at_ms <= now_ms))
+        let engine = &self.state.engine;
+        self.state.active_expire
+            && (0..engine.databases()).any(|db| {
+                engine.space(db).first_expiry().is_some_and(|(at_ms, _)| at_ms <= now_ms)
+            })
     }
 
     pub(crate) fn connection(&self, id: ConnId) -> Option<&Connection> {
@@ -481,25 +483,30 @@ impl Core {
         }
     }
 
-    fn on_files(&mut self, driver: &mut AnyDriver, now_ns: u64) {
+    fn on_files(&mut self, driver: &mut AnyDriver) {
         for (op, result, buf) in std::mem::take(&mut self.files) {
-            let mut disk = Disk::new(driver, now_ns);
-            if disk.completes_log(&mut self.state.journal, op, result, buf) {
-                continue;
+            let disk = &mut Disk::new(driver, &mut self.file_ops);
+            // A read that failed brings no bytes, which its reader takes for damage.
+            let bytes = || buf.as_deref().filter(|_| result.is_ok()).unwrap_or_default();
+            match Owner::of(op) {
+                Owner::Cold => self.cold.on_read(op, bytes(), &mut self.state, disk),
+                Owner::Compaction => self.compaction.on_read(op, bytes()),
+                Owner::Log => {
+                    if let Some(log) = self.state.journal.log_mut() {
+                        log.on_complete(OpId(op), result, buf, disk);
+                    }
+                }
             }
-            let Some((op, result, buf)) = disk.into_rest() else { continue };
-            if self.compaction.on_read(op, &result, &buf) {
-                continue;
-            }
-            self.cold.on_read(op, result, buf, &mut self.state, driver);
         }
     }
 
     fn tick_log(&mut self, driver: &mut AnyDriver, now_ns: u64) {
+        let disk = &mut Disk::new(driver, &mut self.file_ops);
+        self.compaction.advance(&mut self.state, disk);
+        self.cold.submit(&mut self.state, disk);
         if let Some(log) = self.state.journal.log_mut() {
-            log.tick(now_ns, &mut Disk::new(driver, now_ns));
+            log.tick(now_ns, disk);
         }
-        self.cold.submit(&mut self.state, driver);
         let number = usize::from(self.state.number);
         let durable = self.state.journal.durable().0;
         self.state.shared.durable[number].store(durable, Ordering::Release);
@@ -511,7 +518,7 @@ impl Core {
             return;
         }
         let now_ms = self.state.now.unix_ms();
-        for db in 0..self.state.engine.spaces().len() as u32 {
+        for db in 0..self.state.engine.databases() {
             for key in self.state.engine.expired(db, now_ms, EXPIRED_PER_TURN) {
                 self.state.remove_expired(db, &key);
             }
@@ -649,7 +656,7 @@ impl Core {
     }
 
     /// What is done ten times a second.
-    fn round(&mut self, driver: &mut AnyDriver) {
+    fn round(&mut self) {
         let version = self.state.shared.config_version();
         if version != self.config_version {
             self.config_version = version;
@@ -660,7 +667,7 @@ impl Core {
         if std::mem::take(&mut self.state.wants_sync)
             && let Some(log) = self.state.journal.log_mut()
         {
-            log.request_sync();
+            log.request_flush();
         }
         let now_ms = self.state.now.unix_ms();
         let timeout_ms = self.state.config.timeout as u64 * 1000;
@@ -681,7 +688,6 @@ impl Core {
         for id in ids {
             self.mark(id);
         }
-        let _ = driver;
     }
 
     /// Ends the shard's service; `true` when it may return.
@@ -690,7 +696,7 @@ impl Core {
             self.is_stopping = true;
             self.state.shared.stopped.fetch_add(1, Ordering::AcqRel);
             if let Some(log) = self.state.journal.log_mut() {
-                log.request_sync();
+                log.request_flush();
             }
         }
         // Until every shard has stopped taking commands, one may still ask for this one's state.
@@ -698,9 +704,9 @@ impl Core {
             return false;
         }
         let Some(log) = self.state.journal.log_mut() else { return true };
-        log.request_sync();
-        log.tick(now_ns, &mut Disk::new(driver, now_ns));
-        let is_durable = log.durable_lsn() >= log.appended_lsn() && !log.is_busy();
+        log.request_flush();
+        log.tick(now_ns, &mut Disk::new(driver, &mut self.file_ops));
+        let is_durable = log.durable_lsn() >= log.appended_lsn() && log.is_idle();
         // A disk that refuses keeps no one from ending; the operator was told.
         is_durable || log.refusal().is_some()
     }

@@ -52,6 +52,8 @@ pub struct Shared {
     pub maxmemory: AtomicU64,
     /// Memory in use by all shards, in bytes; each shard adds its share ten times a second.
     pub used_memory: Vec<AtomicU64>,
+    /// How far each shard's log is durable.
+    pub durable: Vec<AtomicU64>,
     /// See [`Phase`].
     phase: AtomicU8,
     /// Shards that start no more commands.
@@ -104,6 +106,7 @@ impl Shared {
             last_save_s: AtomicU64::new(options.started_ms / 1000),
             maxmemory: AtomicU64::new(0),
             used_memory: (0..options.shards).map(|_| AtomicU64::new(0)).collect(),
+            durable: (0..options.shards).map(|_| AtomicU64::new(0)).collect(),
             phase: AtomicU8::new(Phase::Running as u8),
             stopped: AtomicU16::new(0),
             desk: Desk::new(options.shards),

@@ -41,6 +41,20 @@ pub struct State {
     pub cursors: Cursors,
     /// How uses of keys are recorded.
     pub recency: Recency,
+    /// Memory of the indexes when it was last added up, in bytes.
+    pub overhead_bytes: usize,
+    /// The keyspace that the clock hand is in.
+    pub sweep_space: u32,
+    /// Where the clock hand is in it.
+    pub sweep_hand: u64,
+    /// The clock hand freed something since it last came to the first keyspace.
+    pub sweep_freed: bool,
+    /// Rounds of the clock hand in which nothing was freed, since there last was room.
+    pub idle_sweeps: u32,
+    /// Segments of the log that were compacted since the start.
+    pub compactions: u64,
+    /// A segment is being compacted.
+    pub is_compacting: bool,
     /// Growth is refused; decided once per turn.
     pub out_of_memory: bool,
     /// The time at the start of this turn of the loop.

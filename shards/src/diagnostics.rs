@@ -1,0 +1,50 @@
+//! The server's own log lines: to standard output or `logfile`, from `loglevel` on.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::sync::{Mutex, OnceLock};
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt};
+
+use crate::config::{Config, LogLevel};
+
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Verbose | LogLevel::Notice => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        LogLevel::Nothing => LevelFilter::OFF,
+    }
+}
+
+/// Opens the log file, if one is configured, and starts writing lines.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub fn start(config: &Config) -> io::Result<()> {
+    let (level, handle) = reload::Layer::new(filter(config.loglevel));
+    let _ = LEVEL.set(handle);
+    let registry = tracing_subscriber::registry().with(level);
+    if config.logfile.is_empty() {
+        registry.with(fmt::layer().with_target(false)).init();
+    } else {
+        let file = OpenOptions::new().create(true).append(true).open(&config.logfile)?;
+        let layer = fmt::layer().with_target(false).with_ansi(false).with_writer(Mutex::new(file));
+        registry.with(layer).init();
+    }
+    Ok(())
+}
+
+/// Changes the level while the server runs (CONFIG SET loglevel).
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails only when the subscriber is gone, with the process.
+        let _ = handle.reload(filter(level));
+    }
+}
