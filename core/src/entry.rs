@@ -403,7 +403,7 @@ impl<'a> Entry<'a> {
 
     /// How often the key was used lately, 0 to 3.
     #[inline]
-    pub(crate) fn frequency(self) -> u8 {
+    pub fn frequency(self) -> u8 {
         ((self.flags() & FREQUENCY_BITS) >> FREQUENCY_SHIFT) as u8
     }
 

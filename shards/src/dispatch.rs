@@ -15,7 +15,7 @@ use causet_proto::resp::{Args, Argv, Parsed, RequestParser};
 use crate::client::{Client, ReplyMode};
 use crate::cold::{Residence, warm_up};
 use crate::command::failure::unknown_command;
-use crate::command::monitor::monitor_line;
+use crate::command::monitor_line;
 use crate::command::table::{self, Row};
 use crate::command::{Failure, Keys, Route, flag};
 use crate::connection::{Blocked, Connection};

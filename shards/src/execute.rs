@@ -9,7 +9,7 @@ use causet_proto::resp::{Args, Reply};
 
 use crate::client::Client;
 use crate::command::table::Row;
-use crate::command::{Call, Failure, flag};
+use crate::command::{Call, Command, Failure, flag};
 use crate::lend::Held;
 use crate::slowlog::{SlowEntry, shorten};
 use crate::state::State;
@@ -33,7 +33,7 @@ pub struct Environment<'e> {
 /// them, growth while memory is short.
 ///
 /// # Errors
-/// The error to reply.
+/// The error to reply; the refusal is counted.
 #[inline]
 pub fn check(
     state: &mut State,
@@ -41,7 +41,20 @@ pub fn check(
     row: Row,
     args: Args<'_>,
 ) -> Result<(), Failure> {
-    let command = row.command;
+    let outcome = may_run(state, client, row.command, args);
+    if outcome.is_err() {
+        state.stats.command(row.number).rejected += 1;
+    }
+    outcome
+}
+
+#[inline]
+fn may_run(
+    state: &State,
+    client: &Client,
+    command: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Failure> {
     if !command.accepts(args.len()) {
         return Err(Failure::from(format!(
             "ERR wrong number of arguments for '{}' command",
@@ -116,6 +129,9 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
     state.stats.command(row.number).count(nanos, failed, tracks_latency);
     client.commands += 1;
     client.last_command = row.command.name;
+    let event = if row.command.has(flag::FAST) { "fast-command" } else { "command" };
+    let threshold_ms = state.config.latency_monitor_threshold;
+    state.latency.record(event, state.now.unix_ms() / 1000, nanos / 1_000_000, threshold_ms);
     let limit_micros = state.config.slowlog_log_slower_than;
     if limit_micros >= 0
         && nanos / 1000 >= limit_micros as u64

@@ -8,6 +8,47 @@ use causet_core::wire::{Sink, marshal_effect};
 
 use crate::log::{Log, Lsn, Record};
 
+/// What a shard's log tells of itself, for INFO.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalStats {
+    /// Whether there is a log.
+    pub enabled: bool,
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Bytes when the last compaction had ended, or at the start.
+    pub base_bytes: u64,
+    /// Bytes appended that are not yet durable.
+    pub pending_bytes: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Group commits.
+    pub commits: u64,
+    /// Effects appended.
+    pub records: u64,
+    /// Commits that failed.
+    pub failures: u64,
+    /// Compactions that ended.
+    pub compactions: u64,
+    /// Whether a compaction is running.
+    pub is_compacting: bool,
+}
+
+impl JournalStats {
+    /// Takes in another shard's figures.
+    pub fn add(&mut self, other: JournalStats) {
+        self.enabled |= other.enabled;
+        self.bytes += other.bytes;
+        self.base_bytes += other.base_bytes;
+        self.pending_bytes += other.pending_bytes;
+        self.segments += other.segments;
+        self.commits += other.commits;
+        self.records += other.records;
+        self.failures += other.failures;
+        self.compactions += other.compactions;
+        self.is_compacting |= other.is_compacting;
+    }
+}
+
 /// Where a shard's effects go.
 pub enum Journal {
     /// `appendonly no`.
@@ -81,6 +122,22 @@ impl Journal {
     #[inline]
     pub fn durable(&self) -> Lsn {
         self.log().map_or(Lsn(u64::MAX), Log::durable_lsn)
+    }
+
+    /// The log's figures.
+    pub fn stats(&self) -> JournalStats {
+        let Some(log) = self.log() else { return JournalStats::default() };
+        let stats = log.stats();
+        JournalStats {
+            enabled: true,
+            bytes: stats.disk_bytes,
+            base_bytes: stats.disk_bytes,
+            pending_bytes: stats.waiting_bytes as u64,
+            segments: stats.segments as u64,
+            commits: stats.batches,
+            records: stats.effects,
+            ..JournalStats::default()
+        }
     }
 
     /// Whether so much waits for the disk that no more commands should be taken.

@@ -4,6 +4,7 @@
 //! what such a thread does: parse, route, execute, log, reply. The engine is causet-core's, the
 //! codec causet-proto's, the system calls causet-net's.
 
+pub mod banner;
 pub mod client;
 pub mod cold;
 pub mod command;
@@ -16,6 +17,7 @@ pub mod disk;
 mod dispatch;
 pub mod execute;
 pub mod journal;
+pub mod latency;
 pub mod lend;
 pub mod log;
 pub mod mesh;
@@ -29,3 +31,5 @@ pub mod stats;
 pub mod ticks;
 pub mod tool;
 mod upkeep;
+pub mod usage;
+pub mod version;

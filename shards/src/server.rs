@@ -66,7 +66,7 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
         0 => cores.len() as u16,
         shards => shards,
     };
-    raise_descriptor_limit(config.maxclients);
+    raise_descriptor_limit(u64::from(config.maxclients));
     let (sockets, port) = listen(&config, shards)?;
 
     let dir = Path::new(&config.dir);
@@ -95,7 +95,6 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
         run_id: run_id()?,
         config_source: source,
         port,
-        driver: "starting",
         config: config.clone(),
     }));
     let pins = pins(&config.pin_cores, &cores, shards);
@@ -143,7 +142,7 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
     }
     shared.set_wakers(ready.iter().map(|r| r.waker.clone()).collect());
     let driver = ready.first().map_or("none", |r| r.driver);
-    let _ = shared.driver_name.set(driver);
+    let _ = shared.driver.set(driver);
     tracing::info!("ready in {:.3} s", started.elapsed().as_secs_f64());
     let pinned: Vec<usize> = pins.iter().flatten().copied().collect();
     let addresses = addresses(&config, port);
@@ -261,7 +260,7 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
     }
     let config = shared.config();
     let driver_config = DriverConfig {
-        connections_max: (config.maxclients as u32).saturating_add(32),
+        connections_max: (config.maxclients).saturating_add(32),
         ..DriverConfig::default()
     };
     let wanted = match wanted {
@@ -470,7 +469,6 @@ fn raise_descriptor_limit(maxclients: u64) {
             limit.rlim_cur = wanted;
             limit.rlim_max = limit.rlim_max.max(wanted);
             if libc::setrlimit(libc::RLIMIT_NOFILE, &limit) != 0 {
-                limit.rlim_max = limit.rlim_max.min(wanted);
                 tracing::warn!(wanted, "the limit of open files is below what maxclients needs");
             }
         }

@@ -171,6 +171,7 @@ impl Shard {
                 next_round = Instant::now() + ROUND;
             }
             core.expire();
+            core.state.keep_to_limit();
             core.state.engine.free_some(FREED_PER_TURN);
             core.tick_log(driver, now_ns);
             core.release_replies();
@@ -626,7 +627,7 @@ impl Core {
         let is_over_soft = limit.soft_bytes > 0 && output_bytes as u64 >= limit.soft_bytes;
         if is_over_soft {
             let since_ms = *conn.over_soft_limit_ms.get_or_insert(now_ms);
-            let is_too_long = now_ms - since_ms > limit.soft_seconds * 1000;
+            let is_too_long = now_ms - since_ms > u64::from(limit.soft_seconds) * 1000;
             if is_over_hard || is_too_long {
                 self.state.stats.output_limit_disconnections += 1;
                 return true;

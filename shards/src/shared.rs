@@ -1,12 +1,13 @@
 //! What all shards of the process share: little, and nothing of it on the hot path.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use causet_net::Waker;
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::lend::Desk;
+use crate::usage::Memory;
 
 /// How far a shutdown is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +29,12 @@ pub struct Shared {
     pub started_ms: u64,
     /// 40 hexadecimal digits that name this run.
     pub run_id: String,
-    /// The configuration file, if any.
-    pub config_file: Option<std::path::PathBuf>,
+    /// Where the configuration came from: CONFIG REWRITE goes back there.
+    pub config_source: Source,
     /// The listening TCP port.
     pub port: u16,
-    /// Name of the driver in use.
-    pub driver: &'static str,
+    /// Name of the driver in use, once the shards run.
+    pub driver: OnceLock<&'static str>,
     /// Last client id given.
     pub client_ids: AtomicU64,
     /// Last SLOWLOG id given.
@@ -54,6 +55,10 @@ pub struct Shared {
     pub used_memory: Vec<AtomicU64>,
     /// How far each shard's log is durable.
     pub durable: Vec<AtomicU64>,
+    /// Bytes that the allocator had handed out when the process started.
+    pub memory_startup: u64,
+    /// The most that INFO or MEMORY saw handed out, in bytes.
+    pub memory_peak: AtomicU64,
     /// See [`Phase`].
     phase: AtomicU8,
     /// Shards that start no more commands.
@@ -61,7 +66,7 @@ pub struct Shared {
     /// Where shards are lent to one another.
     pub desk: Desk,
     /// Bells of all shards, once they run.
-    pub wakers: RwLock<Vec<Waker>>,
+    wakers: OnceLock<Vec<Waker>>,
     config: RwLock<Arc<Config>>,
     config_version: AtomicU64,
 }
@@ -76,12 +81,10 @@ pub struct SharedOptions {
     pub started_ms: u64,
     /// See [`Shared::run_id`].
     pub run_id: String,
-    /// See [`Shared::config_file`].
-    pub config_file: Option<std::path::PathBuf>,
+    /// See [`Shared::config_source`].
+    pub config_source: Source,
     /// See [`Shared::port`].
     pub port: u16,
-    /// See [`Shared::driver`].
-    pub driver: &'static str,
     /// The configuration.
     pub config: Config,
 }
@@ -94,9 +97,9 @@ impl Shared {
             node: options.node,
             started_ms: options.started_ms,
             run_id: options.run_id,
-            config_file: options.config_file,
+            config_source: options.config_source,
             port: options.port,
-            driver: options.driver,
+            driver: OnceLock::new(),
             client_ids: AtomicU64::new(0),
             slowlog_ids: AtomicU64::new(0),
             clients: AtomicUsize::new(0),
@@ -107,10 +110,12 @@ impl Shared {
             maxmemory: AtomicU64::new(0),
             used_memory: (0..options.shards).map(|_| AtomicU64::new(0)).collect(),
             durable: (0..options.shards).map(|_| AtomicU64::new(0)).collect(),
+            memory_startup: Memory::read().allocated,
+            memory_peak: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             stopped: AtomicU16::new(0),
             desk: Desk::new(options.shards),
-            wakers: RwLock::new(Vec::new()),
+            wakers: OnceLock::new(),
             config: RwLock::new(Arc::new(options.config)),
             config_version: AtomicU64::new(0),
         }
@@ -119,6 +124,21 @@ impl Shared {
     /// The configuration.
     pub fn config(&self) -> Arc<Config> {
         self.config.read().expect("no holder of the lock panics").clone()
+    }
+
+    /// CLIENT PAUSE: until `until_ms`, all commands or only writes. A pause under way is only ever
+    /// made longer and wider, so that two operators do not undo each other's.
+    pub fn pause(&self, now_ms: u64, until_ms: u64, all: bool) {
+        let before_ms = self.pause_until_ms.load(Ordering::Acquire);
+        let was_all = before_ms > now_ms && self.pause_all.load(Ordering::Acquire);
+        self.pause_all.store(all || was_all, Ordering::Release);
+        self.pause_until_ms.store(until_ms.max(before_ms), Ordering::Release);
+    }
+
+    /// CLIENT UNPAUSE: commands that wait are run at once.
+    pub fn unpause(&self) {
+        self.pause_until_ms.store(0, Ordering::Release);
+        self.wake_all();
     }
 
     /// Replaces the configuration; shards notice within a tenth of a second, or at once when they
@@ -148,18 +168,14 @@ impl Shared {
         self.wake_all();
     }
 
-    /// Rings every shard's bell.
-    pub fn wake_all(&self) {
-        for waker in self.wakers.read().expect("no holder of the lock panics").iter() {
-            waker.wake();
-        }
+    /// Tells how to wake the shards; called once, when they run.
+    pub fn set_wakers(&self, wakers: Vec<Waker>) {
+        let _ = self.wakers.set(wakers);
     }
 
-    /// Rings one shard's bell.
-    pub fn wake(&self, shard: u16) {
-        if let Some(waker) =
-            self.wakers.read().expect("no holder of the lock panics").get(usize::from(shard))
-        {
+    /// Rings every shard's bell.
+    pub fn wake_all(&self) {
+        for waker in self.wakers.get().into_iter().flatten() {
             waker.wake();
         }
     }

@@ -4,16 +4,19 @@
 //! (`lend.rs`), the thread that runs that command does, and the owner waits.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use causet_core::engine::{Engine, Now};
 use causet_core::entry::Entry;
 use causet_core::evict::Recency;
+use causet_core::value::Limits;
 use slab::Slab;
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, MaxmemoryPolicy, MemoryLimit, memory_limit_of_process};
 use crate::cursors::Cursors;
 use crate::journal::Journal;
+use crate::latency::LatencyMonitor;
 use crate::shared::Shared;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -57,10 +60,57 @@ pub struct State {
     pub is_compacting: bool,
     /// Growth is refused; decided once per turn.
     pub out_of_memory: bool,
+    /// LATENCY's slow events.
+    pub latency: LatencyMonitor,
+    /// Expired keys are looked for in the background; DEBUG SET-ACTIVE-EXPIRE turns it off.
+    pub active_expire: bool,
+    /// SAVE or BGSAVE asked for it: the loop makes the log durable, before this turn's replies
+    /// leave, and clears the flag.
+    pub wants_sync: bool,
+    /// BGREWRITEAOF asked for it: the loop starts a compaction of the log and clears the flag.
+    pub wants_compaction: bool,
     /// The time at the start of this turn of the loop.
     pub now: Now,
     /// Random numbers for SPOP, RANDOMKEY, eviction; seeded from the system once.
     pub random: Random,
+}
+
+impl State {
+    /// The state of a shard that starts.
+    pub fn new(
+        number: u16,
+        shared: Arc<Shared>,
+        engine: Engine,
+        journal: Journal,
+        random: Random,
+    ) -> Self {
+        State {
+            number,
+            config: shared.config(),
+            shared,
+            engine,
+            journal,
+            clients: Slab::new(),
+            stats: Stats::default(),
+            slowlog: SlowLog::default(),
+            cursors: Cursors::default(),
+            recency: Recency::new(false, 10, 1),
+            overhead_bytes: 0,
+            sweep_space: 0,
+            sweep_hand: 0,
+            sweep_freed: false,
+            idle_sweeps: 0,
+            compactions: 0,
+            is_compacting: false,
+            out_of_memory: false,
+            latency: LatencyMonitor::default(),
+            active_expire: true,
+            wants_sync: false,
+            wants_compaction: false,
+            now: Now { unix_ns: 0 },
+            random,
+        }
+    }
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): fast and good enough to choose elements; not
@@ -127,10 +177,43 @@ impl State {
         Some(self.engine.space(db).entry(slot))
     }
 
+    /// Puts a configuration in force on this shard, with all that derives from it: the limits of
+    /// small collections, how uses are recorded, the memory limit. Some microseconds.
+    pub fn adopt_config(&mut self, config: Arc<Config>) {
+        self.engine.set_limits(collection_limits(&config));
+        let counts = matches!(
+            config.maxmemory_policy,
+            MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu
+        );
+        self.recency = Recency::new(counts, config.lfu_log_factor, config.lfu_decay_time);
+        self.recency.set_time(self.now.unix_ms());
+        let limit = match config.maxmemory {
+            MemoryLimit::Bytes(bytes) => bytes,
+            percent => percent.bytes(memory_limit_of_process()),
+        };
+        self.shared.maxmemory.store(limit, Ordering::Relaxed);
+        self.config = config;
+    }
+
     /// Whether growth must be refused: more memory in use than allowed with nothing left to evict,
     /// or a database at the end of what it can address.
     #[inline]
     pub fn is_out_of_memory(&self) -> bool {
         self.out_of_memory
+    }
+}
+
+/// Up to where collections stay compact, as configured.
+pub fn collection_limits(config: &Config) -> Limits {
+    let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    Limits {
+        list_max_listpack_size: config.list_max_listpack_size,
+        set_max_intset_entries: count(config.set_max_intset_entries),
+        set_max_listpack_entries: count(config.set_max_listpack_entries),
+        set_max_listpack_value: count(config.set_max_listpack_value),
+        hash_max_listpack_entries: count(config.hash_max_listpack_entries),
+        hash_max_listpack_value: count(config.hash_max_listpack_value),
+        zset_max_listpack_entries: count(config.zset_max_listpack_entries),
+        zset_max_listpack_value: count(config.zset_max_listpack_value),
     }
 }

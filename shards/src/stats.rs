@@ -37,6 +37,19 @@ impl CommandStats {
             histogram.saturating_record(nanos.max(1));
         }
     }
+
+    /// Takes in another shard's counters of the same command.
+    fn add(&mut self, other: &CommandStats) {
+        self.calls += other.calls;
+        self.nanos += other.nanos;
+        self.rejected += other.rejected;
+        self.failed += other.failed;
+        match (&mut self.latency, &other.latency) {
+            (_, None) => {}
+            (Some(own), Some(others)) => own.add(&**others).expect("the bounds are the same"),
+            (own @ None, others) => own.clone_from(others),
+        }
+    }
 }
 
 /// The counters of one shard since its start or CONFIG RESETSTAT.
@@ -44,6 +57,8 @@ impl CommandStats {
 pub struct Stats {
     /// Effects committed.
     pub changes: u64,
+    /// What `changes` was at the last SAVE or BGSAVE.
+    pub changes_saved: u64,
     /// Connections accepted.
     pub connections_received: u64,
     /// Connections refused because of maxclients.
@@ -103,7 +118,62 @@ impl Stats {
 
     /// CONFIG RESETSTAT.
     pub fn reset(&mut self) {
-        *self = Stats { rate: self.rate.clone(), ..Stats::default() };
+        // What is not saved yet is not a statistic: it stays true over a reset.
+        let changes = self.unsaved_changes();
+        *self = Stats { changes, rate: self.rate.clone(), ..Stats::default() };
+    }
+
+    /// Effects committed since the last SAVE or BGSAVE.
+    pub fn unsaved_changes(&self) -> u64 {
+        self.changes - self.changes_saved
+    }
+
+    /// Takes in another shard's counters, for INFO. O(commands).
+    pub fn add(&mut self, other: &Stats) {
+        let Stats {
+            changes,
+            changes_saved,
+            connections_received,
+            connections_rejected,
+            commands,
+            input_bytes,
+            output_bytes,
+            keyspace_hits,
+            keyspace_misses,
+            expired_keys,
+            evicted_keys,
+            cooled_keys,
+            cold_reads,
+            errors,
+            forwarded_commands,
+            held_commands,
+            output_limit_disconnections,
+            by_command,
+            rate,
+        } = other;
+        self.changes += changes;
+        self.changes_saved += changes_saved;
+        self.connections_received += connections_received;
+        self.connections_rejected += connections_rejected;
+        self.commands += commands;
+        self.input_bytes += input_bytes;
+        self.output_bytes += output_bytes;
+        self.keyspace_hits += keyspace_hits;
+        self.keyspace_misses += keyspace_misses;
+        self.expired_keys += expired_keys;
+        self.evicted_keys += evicted_keys;
+        self.cooled_keys += cooled_keys;
+        self.cold_reads += cold_reads;
+        for (word, count) in errors {
+            *self.errors.entry(word.clone()).or_default() += count;
+        }
+        self.forwarded_commands += forwarded_commands;
+        self.held_commands += held_commands;
+        self.output_limit_disconnections += output_limit_disconnections;
+        for (number, command) in by_command.iter().enumerate() {
+            self.command(number).add(command);
+        }
+        self.rate.add(rate);
     }
 }
 
@@ -143,5 +213,39 @@ impl Rate {
             }
         }
         sums.map(|sum| sum / RATE_SAMPLES as u64)
+    }
+
+    /// Takes in another shard's samples: rates add up.
+    fn add(&mut self, other: &Rate) {
+        for (own, others) in self.samples.iter_mut().zip(&other.samples) {
+            for (sum, value) in own.iter_mut().zip(others) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_shards_add_up() {
+        let (mut left, mut right) = (Stats::default(), Stats::default());
+        left.command(0).count(1500, false, true);
+        right.command(0).count(2500, true, true);
+        right.count_error(b"ERR no");
+        left.add(&right);
+        let command = left.command(0).clone();
+        assert_eq!((command.calls, command.nanos, command.failed), (2, 4000, 1));
+        assert_eq!(command.latency.map(|histogram| histogram.len()), Some(2));
+        assert_eq!(left.errors["ERR"], 1);
+    }
+
+    #[test]
+    fn a_reset_keeps_what_is_not_saved() {
+        let mut stats = Stats { changes: 7, changes_saved: 3, commands: 9, ..Stats::default() };
+        stats.reset();
+        assert_eq!((stats.unsaved_changes(), stats.commands), (4, 0));
     }
 }

@@ -64,16 +64,16 @@ impl State {
         while self.used_bytes() > share && steps < STEPS_PER_TURN {
             steps += 1;
             let freed = match policy {
-                MaxmemoryPolicy::Noeviction => self.cool_some(),
+                MaxmemoryPolicy::NoEviction => self.cool_some(),
                 _ => self.evict_some(policy),
             };
-            if !freed && policy != MaxmemoryPolicy::Noeviction {
+            if !freed && policy != MaxmemoryPolicy::NoEviction {
                 break;
             }
         }
         let is_over = self.used_bytes() > share;
         // A clock hand that went round without freeing anything says that nothing is left to cool.
-        let is_hopeless = policy != MaxmemoryPolicy::Noeviction || self.idle_sweeps > 1;
+        let is_hopeless = policy != MaxmemoryPolicy::NoEviction || self.idle_sweeps > 1;
         self.out_of_memory = self.is_address_space_full() || is_over && is_hopeless;
         if !is_over {
             self.idle_sweeps = 0;

@@ -242,7 +242,7 @@ impl<'c, 'a> Call<'c, 'a> {
                     let mut own = Context::new(context.db());
                     for effect in context.pending() {
                         let concerns = effect.key.is_empty()
-                            && matches!(effect.payload, Payload::Flush | Payload::Swap { .. });
+                            && matches!(effect.payload, Payload::Flush | Payload::Place { .. });
                         let slot = causet_core::id::Slot::of_key(effect.key);
                         if concerns || slot.shard(shards) == number {
                             own.emit_effect(*effect);

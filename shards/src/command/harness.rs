@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use causet_core::engine::{Engine, EngineOptions, Now};
-use causet_core::evict::Recency;
 use causet_core::id::NodeId;
 use causet_core::value::{HashSeed, Limits};
 use causet_net::SendBuf;
@@ -28,16 +27,14 @@ pub struct Harness {
 impl Harness {
     /// An empty shard at Unix second 1,000,000.
     pub fn new() -> Self {
-        let config = Config::default();
         let shared = Shared::new(SharedOptions {
             shards: 1,
             node: NodeId(1),
             started_ms: 1_000_000_000,
             run_id: "0".repeat(40),
-            config_file: None,
+            config_source: Default::default(),
             port: 6379,
-            driver: "none",
-            config: config.clone(),
+            config: Config::default(),
         });
         let engine = Engine::new(EngineOptions {
             node: NodeId(1),
@@ -46,21 +43,9 @@ impl Harness {
             seed: HashSeed(7),
             limits: Limits::default(),
         });
-        let state = State {
-            number: 0,
-            shared: Arc::new(shared),
-            config: Arc::new(config),
-            engine,
-            journal: Journal::Off,
-            clients: slab::Slab::new(),
-            stats: Default::default(),
-            slowlog: Default::default(),
-            cursors: Default::default(),
-            recency: Recency::new(false, 10, 1),
-            out_of_memory: false,
-            now: Now { unix_ns: 1_000_000_000_000_000 },
-            random: Random::new(42),
-        };
+        let mut state =
+            State::new(0, Arc::new(shared), engine, Journal::Off, Random::new(42));
+        state.now = Now { unix_ns: 1_000_000_000_000_000 };
         Harness { state, client: Client { id: 1, authenticated: true, ..Client::default() } }
     }
 

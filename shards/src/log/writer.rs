@@ -371,7 +371,7 @@ impl Log {
     }
 
     /// Effects below this counter are in the file, whole.
-    pub(super) fn written_counter(&self) -> u64 {
+    pub fn written_counter(&self) -> u64 {
         self.written_counter
     }
 
