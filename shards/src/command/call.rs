@@ -12,7 +12,7 @@ use causet_proto::resp::{Protocol, Reply};
 use super::{Command, Failure, flag};
 use crate::client::Client;
 use crate::lend::Held;
-use crate::state::State;
+use crate::state::{Random, State};
 
 /// Values from this size on are sent by reference instead of being copied into the reply.
 const SPLICE_BYTES_MIN: usize = 4096;
@@ -183,6 +183,54 @@ impl<'c, 'a> Call<'c, 'a> {
         (state.use_entry(db, key, counts, touches), output)
     }
 
+    /// As [`Call::split`], with what it takes to emit effects on `key` while its value is read.
+    #[inline]
+    pub fn work(&mut self, key: &'a [u8]) -> (Option<Entry<'_>>, Work<'_, 'a>) {
+        let db = self.context.db();
+        let counts = self.command.has(flag::READONLY);
+        let touches = !self.client.no_touch && !self.command.has(flag::NO_TOUCH);
+        let Call {
+            state,
+            client,
+            out,
+            held,
+            context,
+            arena,
+            ..
+        } = self;
+        let output = Output {
+            out,
+            protocol: client.protocol,
+        };
+        let state = match held {
+            None => &mut **state,
+            Some(held) => held.owner(state, key),
+        };
+        (
+            state.use_entry(db, key, counts, touches),
+            Work {
+                output,
+                arena,
+                key,
+                context,
+            },
+        )
+    }
+
+    /// The number of the first element of a list that this command makes at `key`: that of the
+    /// effect which will make it, where that is the first one committed on its shard. Effects
+    /// before it only leave a gap: a number never exceeds the counter of the effect that gave it,
+    /// so no earlier element of this node has one as high.
+    pub fn first_number(&mut self, key: &[u8]) -> u64 {
+        self.owner(key).engine.last_offset().counter() + 1
+    }
+
+    /// A generator for this command alone, which can be used while a value is read.
+    #[inline]
+    pub fn random(&mut self) -> Random {
+        Random::new(self.state.random.next())
+    }
+
     /// Replies with the string at `key`, or null. A large value leaves without being copied.
     ///
     /// # Errors
@@ -279,6 +327,35 @@ impl Output<'_> {
     }
 }
 
+/// What a handler has in hand beside the value that it reads: the output, and the effects on its key.
+pub struct Work<'w, 'a> {
+    /// Replies go here.
+    pub output: Output<'w>,
+    arena: &'a bumpalo::Bump,
+    key: &'a [u8],
+    context: &'w mut Context<'a>,
+}
+
+impl<'a> Work<'_, 'a> {
+    /// The writer of the reply.
+    #[inline]
+    pub fn reply(&mut self) -> Reply<'_> {
+        self.output.reply()
+    }
+
+    /// Copies bytes to where effects may borrow them from.
+    #[inline]
+    pub fn keep(&self, bytes: &[u8]) -> &'a [u8] {
+        self.arena.alloc_slice_copy(bytes)
+    }
+
+    /// Adds an effect on the key.
+    #[inline]
+    pub fn emit(&mut self, data: Data<'a>) {
+        self.context.emit(self.key, data);
+    }
+}
+
 /// The state of an entry as [`Call::emit_copy`] wants it: a string's bytes, or the snapshot of a
 /// collection.
 pub fn encode_state(entry: Entry<'_>) -> Vec<u8> {
@@ -293,7 +370,7 @@ pub fn encode_state(entry: Entry<'_>) -> Vec<u8> {
 }
 
 macro_rules! typed_reads {
-    ($($(#[$doc:meta])* $name:ident, $split:ident, $variant:ident, $type:ty;)+) => {
+    ($($(#[$doc:meta])* $name:ident, $split:ident, $work:ident, $variant:ident, $type:ty;)+) => {
         impl<'c, 'a> Call<'c, 'a> {
             $(
                 $(#[$doc])*
@@ -323,6 +400,27 @@ macro_rules! typed_reads {
                         },
                     }
                 }
+
+                $(#[$doc])*
+                /// Beside it what it takes to reply and to emit effects on the key meanwhile.
+                ///
+                /// # Errors
+                /// WRONGTYPE where another type is there.
+                #[inline]
+                pub fn $work(
+                    &mut self,
+                    key: &'a [u8],
+                ) -> Result<(Option<&$type>, Work<'_, 'a>), Failure> {
+                    match self.work(key) {
+                        (None, work) => Ok((None, work)),
+                        (Some(entry), work) => match entry.value() {
+                            Value::Collection(Collection::$variant(value)) => {
+                                Ok((Some(&**value), work))
+                            }
+                            _ => Err(Failure::WRONG_TYPE),
+                        },
+                    }
+                }
             )+
         }
     };
@@ -330,11 +428,11 @@ macro_rules! typed_reads {
 
 typed_reads! {
     /// The list at `key`.
-    list, split_list, List, List;
+    list, split_list, work_list, List, List;
     /// The set at `key`.
-    set, split_set, Set, Set;
+    set, split_set, work_set, Set, Set;
     /// The hash at `key`.
-    hash, split_hash, Hash, Hash;
+    hash, split_hash, work_hash, Hash, Hash;
     /// The sorted set at `key`.
-    sorted_set, split_sorted_set, ZSet, ZSet;
+    sorted_set, split_sorted_set, work_sorted_set, ZSet, ZSet;
 }
