@@ -11,7 +11,6 @@ use causet_proto::resp::{Protocol, Reply, parse_double};
 
 use super::arg::{self, Arguments};
 use super::overlay::Overlay;
-use super::sample::{Selection, is_sparse};
 use super::*;
 use crate::state::Random;
 
@@ -385,7 +384,8 @@ fn hrandfield<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure
             if count < 0 {
                 (0..shown).map(|_| draw(hash, &mut random)).for_each(show);
             } else {
-                choose(hash, shown, &mut random, show);
+                let draw = |random: &mut Random| draw(hash, random);
+                sample::choose(shown, hash.len(), &mut random, draw, hash.iter(), show);
             }
         }
     }
@@ -395,32 +395,6 @@ fn hrandfield<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure
 fn draw<'h>(hash: &'h Hash, random: &mut Random) -> (&'h [u8], &'h [u8]) {
     hash.random(&mut || random.next())
         .expect("a key's hash is not empty")
-}
-
-/// Shows `count` distinct fields, each subset equally likely. O(count) for a small part of the
-/// hash, else O(fields).
-fn choose<'h>(
-    hash: &'h Hash,
-    count: usize,
-    random: &mut Random,
-    mut visit: impl FnMut((&'h [u8], &'h [u8])),
-) {
-    if is_sparse(count, hash.len()) {
-        let mut seen = Overlay::new();
-        let mut left = count;
-        while left > 0 {
-            let pair = draw(hash, random);
-            if seen.insert(pair.0, ()) {
-                visit(pair);
-                left -= 1;
-            }
-        }
-    } else {
-        let mut selection = Selection::new(count, hash.len());
-        hash.iter()
-            .filter(|_| selection.takes(random))
-            .for_each(visit);
-    }
 }
 
 fn hscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
@@ -443,4 +417,164 @@ fn hscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         (cursor, count)
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::Harness;
+    use super::*;
+
+    #[test]
+    fn new_fields_are_counted_once_though_named_twice() {
+        Harness::new().expect(&[
+            ("HSET k a 1 a 2 b 3", ":2\r\n"),
+            ("HSET k a 1 c 2", ":1\r\n"),
+            (
+                "HSET k a",
+                "-ERR wrong number of arguments for 'hset' command\r\n",
+            ),
+            (
+                "HSET k a 1 b",
+                "-ERR wrong number of arguments for 'hset' command\r\n",
+            ),
+            ("HMSET k d 4", "+OK\r\n"),
+            (
+                "HMSET k d 4 e",
+                "-ERR wrong number of arguments for 'hmset' command\r\n",
+            ),
+            ("HSETNX k d 5", ":0\r\n"),
+            ("HSETNX k f 6", ":1\r\n"),
+            ("HGET k d", "$1\r\n4\r\n"),
+            ("HGET k none", "$-1\r\n"),
+            ("HGET none a", "$-1\r\n"),
+            ("HMGET k a none b", "*3\r\n$1\r\n1\r\n$-1\r\n$1\r\n3\r\n"),
+            ("HMGET none a", "*1\r\n$-1\r\n"),
+            ("HDEL k a a none", ":1\r\n"),
+            ("HLEN k", ":4\r\n"),
+            ("HEXISTS k a", ":0\r\n"),
+            ("HEXISTS k b", ":1\r\n"),
+            ("HSTRLEN k b", ":1\r\n"),
+            ("HSTRLEN none b", ":0\r\n"),
+            ("HDEL k b c d f", ":4\r\n"),
+            ("HLEN k", ":0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn a_small_hash_is_listed_in_order_of_insertion() {
+        Harness::new().expect(&[
+            ("HSET k a 1 b 2", ":2\r\n"),
+            (
+                "HGETALL k",
+                "*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n",
+            ),
+            ("HKEYS k", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+            ("HVALS k", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n"),
+            ("HGETALL none", "*0\r\n"),
+            ("HKEYS none", "*0\r\n"),
+            (
+                "HSCAN k 0",
+                "*2\r\n$1\r\n0\r\n*4\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n",
+            ),
+            (
+                "HSCAN k 0 MATCH b",
+                "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n",
+            ),
+            ("HSCAN none 0", "*2\r\n$1\r\n0\r\n*0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn increments_are_refused_where_no_number_is() {
+        Harness::new().expect(&[
+            ("HINCRBY k n 5", ":5\r\n"),
+            ("HINCRBY k n -7", ":-2\r\n"),
+            (
+                "HINCRBY k n x",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            (
+                "HINCRBY k n 9223372036854775807",
+                ":9223372036854775805\r\n",
+            ),
+            (
+                "HINCRBY k n 9223372036854775807",
+                "-ERR increment or decrement would overflow\r\n",
+            ),
+            ("HSET k t text", ":1\r\n"),
+            ("HINCRBY k t 1", "-ERR hash value is not an integer\r\n"),
+            ("HINCRBYFLOAT k f 10.5", "$4\r\n10.5\r\n"),
+            ("HINCRBYFLOAT k f 0.1", "$4\r\n10.6\r\n"),
+            ("HINCRBYFLOAT k n 0.5", "$21\r\n9223372036854775805.5\r\n"),
+            ("HINCRBYFLOAT k t 1", "-ERR hash value is not a float\r\n"),
+            ("HINCRBYFLOAT k f x", "-ERR value is not a valid float\r\n"),
+            ("HINCRBYFLOAT k f inf", "-ERR value is NaN or Infinity\r\n"),
+            ("HGET k f", "$4\r\n10.6\r\n"),
+            ("RPUSH l x", ":1\r\n"),
+            (
+                "HINCRBY l f 1",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "HINCRBYFLOAT l f 1",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn random_fields_are_refused_or_absent_as_in_redis() {
+        Harness::new().expect(&[
+            ("HRANDFIELD none", "$-1\r\n"),
+            ("HRANDFIELD none 2", "*0\r\n"),
+            ("HSET k a 1", ":1\r\n"),
+            ("HRANDFIELD k", "$1\r\na\r\n"),
+            ("HRANDFIELD k 2", "*1\r\n$1\r\na\r\n"),
+            ("HRANDFIELD k -2", "*2\r\n$1\r\na\r\n$1\r\na\r\n"),
+            ("HRANDFIELD k 2 WITHVALUES", "*2\r\n$1\r\na\r\n$1\r\n1\r\n"),
+            ("HRANDFIELD k 0", "*0\r\n"),
+            (
+                "HRANDFIELD k x",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            ("HRANDFIELD k 1 WHAT", "-ERR syntax error\r\n"),
+            ("HRANDFIELD k 1 WITHVALUES more", "-ERR syntax error\r\n"),
+            (
+                "HRANDFIELD k 9223372036854775807 WITHVALUES",
+                "-ERR value is out of range\r\n",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn random_fields_are_distinct_and_come_with_their_values() {
+        let mut harness = Harness::new();
+        for number in 0..60 {
+            harness.text(&format!("HSET k {number} {number}"));
+        }
+        for count in [5, 50, 60, 70] {
+            let reply = harness.text(&format!("HRANDFIELD k {count} WITHVALUES"));
+            let words: Vec<_> = reply.split("\r\n").skip(2).step_by(2).collect();
+            assert_eq!(words.len(), 2 * count.min(60));
+            assert!(words.chunks(2).all(|pair| pair[0] == pair[1]));
+            let distinct: std::collections::HashSet<_> = words.into_iter().collect();
+            assert_eq!(distinct.len(), count.min(60));
+        }
+    }
+
+    #[test]
+    fn resp3_has_maps_and_pairs() {
+        let mut harness = Harness::new();
+        harness.client.protocol = Protocol::Resp3;
+        harness.expect(&[
+            ("HSET k a 1", ":1\r\n"),
+            ("HGETALL k", "%1\r\n$1\r\na\r\n$1\r\n1\r\n"),
+            ("HGETALL none", "%0\r\n"),
+            ("HGET k none", "_\r\n"),
+            (
+                "HRANDFIELD k 1 WITHVALUES",
+                "*1\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n",
+            ),
+        ]);
+    }
 }

@@ -21,9 +21,14 @@ impl Scores {
     /// # Errors
     /// "min or max is not a float".
     pub fn parse(min: &[u8], max: &[u8]) -> Result<Self, Failure> {
+        let score = |text: &[u8]| match text {
+            // As `strtod` reads nothing, and so Redis.
+            b"" => Some(0.0),
+            text => parse_double(text),
+        };
         let bound = |text: &[u8]| match text {
-            [b'(', score @ ..] => parse_double(score).map(Bound::Excluded),
-            score => parse_double(score).map(Bound::Included),
+            [b'(', text @ ..] => score(text).map(Bound::Excluded),
+            text => score(text).map(Bound::Included),
         };
         match (bound(min), bound(max)) {
             (Some(min), Some(max)) => Ok(Scores { min, max }),

@@ -397,7 +397,7 @@ fn lrange<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
 }
 
 fn lrem<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
-    let count = arg::signed_count(args.at(2))?;
+    let count = arg::integer(args.at(2))?;
     let value = args.at(3);
     let (list, mut work) = call.work_list(args.at(1))?;
     let Some(list) = list else {
@@ -451,7 +451,7 @@ fn lpos<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     while let Some(name) = rest.next() {
         let value = rest.next().ok_or(Failure::SYNTAX)?;
         if arg::is(name, "rank") {
-            rank = arg::signed_count(value)?;
+            rank = arg::integer(value)?;
             if rank == 0 {
                 return Err(Failure::from(
                     "ERR RANK can't be zero: use 1 to start from the first match, 2 from the \
@@ -539,4 +539,222 @@ fn transfer<'a>(
     call.emit(source, Data::remove_number(gone));
     call.reply().bulk(value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use causet_core::effect::{Effect, Meta, Payload};
+    use causet_core::entry::Value;
+    use causet_core::value::Collection;
+
+    use super::super::harness::Harness;
+
+    #[test]
+    fn pushes_and_pops_answer_as_redis_does() {
+        Harness::new().expect(&[
+            ("RPUSH k a b c", ":3\r\n"),
+            ("LPUSH k z y", ":5\r\n"),
+            (
+                "LRANGE k 0 -1",
+                "*5\r\n$1\r\ny\r\n$1\r\nz\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n",
+            ),
+            ("LPOP k", "$1\r\ny\r\n"),
+            ("RPOP k 2", "*2\r\n$1\r\nc\r\n$1\r\nb\r\n"),
+            ("RPOP k 9", "*2\r\n$1\r\na\r\n$1\r\nz\r\n"),
+            ("LPOP k", "$-1\r\n"),
+            ("LPOP k 1", "*-1\r\n"),
+            ("LPUSHX k a", ":0\r\n"),
+            ("RPUSHX k a", ":0\r\n"),
+            ("LPUSH k a", ":1\r\n"),
+            ("RPUSHX k b c", ":3\r\n"),
+            ("LPOP k 0", "*0\r\n"),
+            (
+                "LPOP k -1",
+                "-ERR value is out of range, must be positive\r\n",
+            ),
+            (
+                "LPOP k x",
+                "-ERR value is out of range, must be positive\r\n",
+            ),
+            (
+                "LPOP k 1 2",
+                "-ERR wrong number of arguments for 'lpop' command\r\n",
+            ),
+            ("LLEN k", ":3\r\n"),
+            ("LLEN none", ":0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn reads_and_replacements_find_elements_from_either_end() {
+        Harness::new().expect(&[
+            ("RPUSH k a b c d e", ":5\r\n"),
+            ("LINDEX k 0", "$1\r\na\r\n"),
+            ("LINDEX k -1", "$1\r\ne\r\n"),
+            ("LINDEX k 5", "$-1\r\n"),
+            ("LINDEX k x", "-ERR value is not an integer or out of range\r\n"),
+            ("LINDEX none x", "$-1\r\n"),
+            ("LRANGE k 1 3", "*3\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n"),
+            ("LRANGE k -2 -1", "*2\r\n$1\r\nd\r\n$1\r\ne\r\n"),
+            ("LRANGE k 3 1", "*0\r\n"),
+            ("LRANGE none x 1", "-ERR value is not an integer or out of range\r\n"),
+            ("LSET k -1 E", "+OK\r\n"),
+            ("LSET k 0 A", "+OK\r\n"),
+            ("LSET k 5 x", "-ERR index out of range\r\n"),
+            ("LSET k -6 x", "-ERR index out of range\r\n"),
+            ("LSET none 0 x", "-ERR no such key\r\n"),
+            ("LINSERT k BEFORE A 0", ":6\r\n"),
+            ("LINSERT k AFTER E f", ":7\r\n"),
+            ("LINSERT k after c c2", ":8\r\n"),
+            ("LINSERT k BEFORE none x", ":-1\r\n"),
+            ("LINSERT none BEFORE a x", ":0\r\n"),
+            ("LINSERT k BESIDE a x", "-ERR syntax error\r\n"),
+            ("LRANGE k 0 -1", "*8\r\n$1\r\n0\r\n$1\r\nA\r\n$1\r\nb\r\n$1\r\nc\r\n$2\r\nc2\r\n$1\r\nd\r\n$1\r\nE\r\n$1\r\nf\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn removals_take_the_elements_that_are_meant() {
+        Harness::new().expect(&[
+            ("RPUSH k a b a c a b a", ":7\r\n"),
+            ("LREM k 2 a", ":2\r\n"),
+            ("LREM k -1 a", ":1\r\n"),
+            ("LREM k 0 b", ":2\r\n"),
+            ("LRANGE k 0 -1", "*2\r\n$1\r\nc\r\n$1\r\na\r\n"),
+            ("LREM k 0 none", ":0\r\n"),
+            ("LREM none 1 a", ":0\r\n"),
+            (
+                "LREM k x a",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            ("RPUSH k 1 2 3 4 5", ":7\r\n"),
+            ("LTRIM k 1 -2", "+OK\r\n"),
+            (
+                "LRANGE k 0 -1",
+                "*5\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n",
+            ),
+            ("LTRIM k 5 1", "+OK\r\n"),
+            ("LRANGE k 0 -1", "*0\r\n"),
+            ("LTRIM none 0 1", "+OK\r\n"),
+            (
+                "LTRIM k x 1",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn positions_are_found_by_rank_count_and_length() {
+        Harness::new().expect(&[
+            ("RPUSH k a b c 1 2 3 c c", ":8\r\n"),
+            ("LPOS k c", ":2\r\n"),
+            ("LPOS k c RANK 2", ":6\r\n"),
+            ("LPOS k c RANK -1", ":7\r\n"),
+            ("LPOS k c COUNT 2", "*2\r\n:2\r\n:6\r\n"),
+            ("LPOS k c COUNT 0 RANK -2", "*2\r\n:6\r\n:2\r\n"),
+            ("LPOS k c COUNT 0 MAXLEN 7", "*2\r\n:2\r\n:6\r\n"),
+            ("LPOS k c RANK 0", "-ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list\r\n"),
+            ("LPOS k c COUNT -1", "-ERR COUNT can't be negative\r\n"),
+            ("LPOS k c MAXLEN -1", "-ERR MAXLEN can't be negative\r\n"),
+            ("LPOS k c RANK", "-ERR syntax error\r\n"),
+            ("LPOS k none", "$-1\r\n"),
+            ("LPOS k none COUNT 0", "*0\r\n"),
+            ("LPOS none c", "$-1\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn moves_keep_every_element() {
+        Harness::new().expect(&[
+            ("RPUSH k a b c", ":3\r\n"),
+            ("LMOVE k k RIGHT LEFT", "$1\r\nc\r\n"),
+            ("LRANGE k 0 -1", "*3\r\n$1\r\nc\r\n$1\r\na\r\n$1\r\nb\r\n"),
+            ("LMOVE k l LEFT RIGHT", "$1\r\nc\r\n"),
+            ("RPOPLPUSH k l", "$1\r\nb\r\n"),
+            ("RPOPLPUSH k k", "$1\r\na\r\n"),
+            ("LRANGE l 0 -1", "*2\r\n$1\r\nb\r\n$1\r\nc\r\n"),
+            ("LMOVE none l LEFT LEFT", "$-1\r\n"),
+            ("LMOVE k l UP LEFT", "-ERR syntax error\r\n"),
+            ("SADD s x", ":1\r\n"),
+            (
+                "LMOVE k s LEFT LEFT",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "LMOVE s k LEFT LEFT",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            ("LRANGE k 0 -1", "*1\r\n$1\r\na\r\n"),
+            (
+                "LPUSH s x",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+        ]);
+    }
+
+    fn numbers(harness: &Harness, key: &[u8]) -> Vec<u64> {
+        let space = harness.state.engine.space(0);
+        let slot = space.find(space.key(key)).expect("the key is there");
+        match space.entry(slot).value() {
+            Value::Collection(Collection::List(list)) => {
+                list.entries().map(|(id, _)| id.number).collect()
+            }
+            _ => panic!("no list"),
+        }
+    }
+
+    #[test]
+    fn numbers_begin_at_the_effect_that_makes_the_list_and_are_never_given_twice() {
+        let mut harness = Harness::new();
+        harness.text("SADD other x");
+        harness.text("RPUSH k a b c");
+        assert_eq!(numbers(&harness, b"k"), [2, 3, 4]);
+        harness.text("LPUSH k d e");
+        assert_eq!(numbers(&harness, b"k"), [6, 5, 2, 3, 4]);
+        harness.text("LINSERT k AFTER a x");
+        harness.text("LSET k 0 changed");
+        assert_eq!(numbers(&harness, b"k"), [6, 5, 2, 7, 3, 4]);
+        harness.text("LTRIM k 1 0");
+        harness.text("RPUSH k a");
+        assert_eq!(
+            numbers(&harness, b"k"),
+            [harness.state.engine.last_offset().counter()]
+        );
+        harness.text("LMOVE k k LEFT RIGHT");
+        harness.text("RPUSH k b");
+        let numbers = numbers(&harness, b"k");
+        assert!(numbers[0] > 8 && numbers[1] > numbers[0], "{numbers:?}");
+    }
+
+    #[test]
+    fn a_list_moved_onto_itself_keeps_its_expiry() {
+        let mut harness = Harness::new();
+        harness.text("RPUSH k a");
+        let expires = Payload::Meta(Meta::ExpireAt(harness.state.now.unix_ms() + 1000));
+        let effect = Effect {
+            db: 0,
+            key: b"k",
+            payload: expires,
+        };
+        let state = &mut harness.state;
+        state
+            .engine
+            .commit(&mut state.journal, state.now, &[effect], false);
+        harness.text("RPOPLPUSH k k");
+        assert_eq!(harness.text("LLEN k"), ":1\r\n");
+        harness.advance_ms(1000);
+        assert_eq!(harness.text("LLEN k"), ":0\r\n");
+        assert_eq!(harness.text("LPUSH k b"), ":1\r\n");
+    }
+
+    #[test]
+    fn a_long_list_is_cut_at_both_ends() {
+        let mut harness = Harness::new();
+        for number in 0..5000 {
+            harness.text(&format!("RPUSH k element:{number}"));
+        }
+        harness.text("LTRIM k 2000 2002");
+        let want = "*3\r\n$12\r\nelement:2000\r\n$12\r\nelement:2001\r\n$12\r\nelement:2002\r\n";
+        assert_eq!(harness.text("LRANGE k 0 -1"), want);
+    }
 }

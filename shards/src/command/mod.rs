@@ -22,6 +22,7 @@ mod sample;
 mod scan;
 mod server;
 mod set;
+mod sorted_range;
 mod sorted_set;
 mod string;
 

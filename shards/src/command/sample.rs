@@ -3,7 +3,35 @@
 //! Few of many are drawn again and again until enough distinct ones were drawn; else all elements
 //! are walked and each is taken or left (selection sampling: Knuth, volume 2, 3.4.2, algorithm S).
 
+use super::overlay::Overlay;
 use crate::state::Random;
+
+/// Shows `count` distinct elements of `len`, each subset equally likely. `draw` gives one by chance,
+/// `all` gives every one; an element is known by its bytes. O(count) draws for a small part of the
+/// collection, else a walk.
+pub fn choose<'e, V>(
+    count: usize,
+    len: usize,
+    random: &mut Random,
+    mut draw: impl FnMut(&mut Random) -> (&'e [u8], V),
+    all: impl Iterator<Item = (&'e [u8], V)>,
+    mut visit: impl FnMut((&'e [u8], V)),
+) {
+    if is_sparse(count, len) {
+        let mut seen = Overlay::new();
+        let mut left = count;
+        while left > 0 {
+            let element = draw(random);
+            if seen.insert(element.0, ()) {
+                visit(element);
+                left -= 1;
+            }
+        }
+    } else {
+        let mut selection = Selection::new(count, len);
+        all.filter(|_| selection.takes(random)).for_each(visit);
+    }
+}
 
 /// Whether drawing `count` distinct elements of `len` takes few enough repeated draws: at most a
 /// third of the elements are taken, so a draw is a new one with probability 2/3 or more.

@@ -569,3 +569,191 @@ fn sscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::harness::Harness;
+
+    #[test]
+    fn members_are_counted_once_though_named_twice() {
+        Harness::new().expect(&[
+            ("SADD k a a b", ":2\r\n"),
+            ("SADD k a c", ":1\r\n"),
+            ("SREM k a a none", ":1\r\n"),
+            ("SREM none a", ":0\r\n"),
+            ("SCARD k", ":2\r\n"),
+            ("SCARD none", ":0\r\n"),
+            ("SISMEMBER k b", ":1\r\n"),
+            ("SISMEMBER k a", ":0\r\n"),
+            ("SMISMEMBER k b a", "*2\r\n:1\r\n:0\r\n"),
+            ("SMISMEMBER none b", "*1\r\n:0\r\n"),
+            ("SREM k b c", ":2\r\n"),
+            ("SMEMBERS k", "*0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn random_members_are_refused_or_absent_as_in_redis() {
+        Harness::new().expect(&[
+            ("SPOP none", "$-1\r\n"),
+            ("SPOP none 1", "*0\r\n"),
+            ("SRANDMEMBER none", "$-1\r\n"),
+            ("SRANDMEMBER none 2", "*0\r\n"),
+            ("SADD k 5", ":1\r\n"),
+            ("SPOP k -1", "-ERR value is out of range, must be positive\r\n"),
+            ("SPOP k 0", "*0\r\n"),
+            ("SPOP k 1 2", "-ERR syntax error\r\n"),
+            ("SRANDMEMBER k x", "-ERR value is not an integer or out of range\r\n"),
+            ("SRANDMEMBER k -3", "*3\r\n$1\r\n5\r\n$1\r\n5\r\n$1\r\n5\r\n"),
+            ("SRANDMEMBER k 3", "*1\r\n$1\r\n5\r\n"),
+            ("SRANDMEMBER k 0", "*0\r\n"),
+            ("SRANDMEMBER k -9223372036854775808", "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807\r\n"),
+            ("SPOP k 2", "*1\r\n$1\r\n5\r\n"),
+            ("SCARD k", ":0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn sets_of_integers_combine_in_order() {
+        Harness::new().expect(&[
+            ("SADD a 1 2 3 4", ":4\r\n"),
+            ("SADD b 3 4 5", ":3\r\n"),
+            ("SINTER a b", "*2\r\n$1\r\n3\r\n$1\r\n4\r\n"),
+            ("SINTER a none", "*0\r\n"),
+            ("SINTERSTORE d a b", ":2\r\n"),
+            ("SMEMBERS d", "*2\r\n$1\r\n3\r\n$1\r\n4\r\n"),
+            ("SUNIONSTORE d d b", ":3\r\n"),
+            ("SMEMBERS d", "*3\r\n$1\r\n3\r\n$1\r\n4\r\n$1\r\n5\r\n"),
+            ("SDIFFSTORE d a b", ":2\r\n"),
+            ("SMEMBERS d", "*2\r\n$1\r\n1\r\n$1\r\n2\r\n"),
+            ("SDIFFSTORE d a a", ":0\r\n"),
+            ("SMEMBERS d", "*0\r\n"),
+            ("RPUSH l x", ":1\r\n"),
+            (
+                "SINTER a l",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "SUNION none l",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "SDIFF none l",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            ("SUNIONSTORE l a", ":4\r\n"),
+            (
+                "SMEMBERS l",
+                "*4\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n",
+            ),
+            ("SINTERCARD 2 a b", ":2\r\n"),
+            ("SINTERCARD 2 a b LIMIT 1", ":1\r\n"),
+            (
+                "SINTERCARD 0 a",
+                "-ERR numkeys should be greater than 0\r\n",
+            ),
+            (
+                "SINTERCARD 3 a b",
+                "-ERR Number of keys can't be greater than number of args\r\n",
+            ),
+            (
+                "SINTERCARD 1 a LIMIT -1",
+                "-ERR LIMIT can't be negative\r\n",
+            ),
+            ("SINTERCARD 1 a WHAT 1", "-ERR syntax error\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn a_move_needs_the_member_and_two_sets() {
+        Harness::new().expect(&[
+            ("SADD a x y", ":2\r\n"),
+            ("RPUSH l x", ":1\r\n"),
+            ("SMOVE a b x", ":1\r\n"),
+            ("SMOVE a b x", ":0\r\n"),
+            ("SMOVE a a y", ":1\r\n"),
+            ("SMOVE a a z", ":0\r\n"),
+            ("SMOVE none l x", ":0\r\n"),
+            (
+                "SMOVE a l y",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            ("SMEMBERS b", "*1\r\n$1\r\nx\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn scans_read_their_options() {
+        Harness::new().expect(&[
+            ("SADD k 1 2 13", ":3\r\n"),
+            (
+                "SSCAN k 0",
+                "*2\r\n$1\r\n0\r\n*3\r\n$1\r\n1\r\n$1\r\n2\r\n$2\r\n13\r\n",
+            ),
+            (
+                "SSCAN k 0 MATCH 1* COUNT 100",
+                "*2\r\n$1\r\n0\r\n*2\r\n$1\r\n1\r\n$2\r\n13\r\n",
+            ),
+            ("SSCAN none 0", "*2\r\n$1\r\n0\r\n*0\r\n"),
+            ("SSCAN k x", "-ERR invalid cursor\r\n"),
+            ("SSCAN k 0 COUNT 0", "-ERR syntax error\r\n"),
+            (
+                "SSCAN k 0 COUNT x",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            ("SSCAN k 0 WHAT 1", "-ERR syntax error\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn pops_take_distinct_members_until_none_is_left() {
+        // A table from which few, and then most, are taken; integers; packed.
+        for prefix in ["member:long-enough-to-leave-the-compact-form", "", "m"] {
+            let mut harness = Harness::new();
+            for number in 0..100 {
+                harness.text(&format!("SADD k {prefix}{number}"));
+            }
+            harness.text("SRANDMEMBER k 10");
+            harness.text("SRANDMEMBER k 90");
+            let mut seen = std::collections::HashSet::new();
+            for count in [10, 80, 9] {
+                let reply = harness.text(&format!("SPOP k {count}"));
+                let members: Vec<_> = reply.split("\r\n").skip(2).step_by(2).collect();
+                assert_eq!(members.len(), count);
+                assert!(
+                    members
+                        .into_iter()
+                        .all(|member| seen.insert(member.to_owned()))
+                );
+            }
+            assert_eq!(harness.text("SCARD k"), ":1\r\n");
+            let last = harness.text("SPOP k");
+            assert!(
+                last.starts_with(&format!("${}\r\n{prefix}", prefix.len() + 1))
+                    || last.contains(prefix)
+            );
+            assert_eq!(harness.state.engine.space(0).len(), 0);
+        }
+    }
+
+    #[test]
+    fn large_sets_combine_whichever_is_larger() {
+        let mut harness = Harness::new();
+        for number in 0..400 {
+            harness.text(&format!("SADD all m{number}"));
+            if number % 10 == 0 {
+                harness.text(&format!("SADD tenth m{number}"));
+            }
+        }
+        harness.expect(&[
+            ("SADD few m0 m1 none", ":3\r\n"),
+            ("SINTERCARD 2 all tenth", ":40\r\n"),
+            ("SDIFFSTORE d all tenth few", ":359\r\n"),
+            ("SDIFFSTORE d all few tenth", ":359\r\n"),
+            ("SDIFFSTORE d tenth all", ":0\r\n"),
+            ("SUNIONSTORE d tenth few all", ":401\r\n"),
+            ("SINTERSTORE d all tenth few", ":1\r\n"),
+            ("SMEMBERS d", "*1\r\n$2\r\nm0\r\n"),
+        ]);
+    }
+}

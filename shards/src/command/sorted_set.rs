@@ -4,19 +4,14 @@
 //! members all stays, and of two scores for one member the later wins. ZINCRBY is a delta and adds
 //! up. A member that already has the score makes no effect.
 //!
-//! Every way to name a range (ranks, scores, members) is turned into a range of ranks first; what
-//! follows is the same for all.
-
-use std::ops::Range;
+//! Not here: the commands that name a range (`sorted_range.rs`).
 
 use causet_core::effect::{Data, Scalar, TypeTag};
 use causet_core::value::ZSet;
 use causet_proto::resp::{Protocol, Reply, format_double};
 
 use super::arg::{self, Arguments};
-use super::interval::{Members, Scores};
 use super::overlay::Overlay;
-use super::sample::{Selection, is_sparse};
 use super::*;
 use crate::state::Random;
 
@@ -28,7 +23,6 @@ const BASE: Command = Command {
     ..Command::BASE
 };
 const GROWS: u32 = flag::WRITE | flag::DENYOOM;
-const RANGE_COST: &str = "O(log(N)+M) with the N members of the set and the M in the range";
 
 /// The rows.
 pub const COMMANDS: &[Command] = &[
@@ -86,26 +80,6 @@ pub const COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
-        name: "zcount",
-        arity: 4,
-        flags: flag::READONLY | flag::FAST,
-        summary: "Counts the members with scores in an interval.",
-        complexity: "O(log(N))",
-        since: "2.0.0",
-        handler: |call, args| count(call, args, By::Score),
-        ..BASE
-    },
-    Command {
-        name: "zlexcount",
-        arity: 4,
-        flags: flag::READONLY | flag::FAST,
-        summary: "Counts the members from one to another, where all scores are equal.",
-        complexity: "O(log(N))",
-        since: "2.8.9",
-        handler: |call, args| count(call, args, By::Member),
-        ..BASE
-    },
-    Command {
         name: "zrank",
         arity: -3,
         flags: flag::READONLY | flag::FAST,
@@ -126,64 +100,6 @@ pub const COMMANDS: &[Command] = &[
         ..BASE
     },
     Command {
-        name: "zrange",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members in a range of ranks, scores or members.",
-        complexity: RANGE_COST,
-        handler: |call, args| range(call, args, None, None),
-        ..BASE
-    },
-    Command {
-        name: "zrangebyscore",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members with scores in an interval.",
-        complexity: RANGE_COST,
-        since: "1.0.5",
-        handler: |call, args| range(call, args, Some(By::Score), Some(false)),
-        ..BASE
-    },
-    Command {
-        name: "zrevrange",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members in a range of ranks, the highest score first.",
-        complexity: RANGE_COST,
-        handler: |call, args| range(call, args, Some(By::Rank), Some(true)),
-        ..BASE
-    },
-    Command {
-        name: "zrevrangebyscore",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members with scores in an interval, the highest score first.",
-        complexity: RANGE_COST,
-        since: "2.2.0",
-        handler: |call, args| range(call, args, Some(By::Score), Some(true)),
-        ..BASE
-    },
-    Command {
-        name: "zrangebylex",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members from one to another, where all scores are equal.",
-        complexity: RANGE_COST,
-        since: "2.8.9",
-        handler: |call, args| range(call, args, Some(By::Member), Some(false)),
-        ..BASE
-    },
-    Command {
-        name: "zrevrangebylex",
-        arity: -4,
-        flags: flag::READONLY,
-        summary: "Returns the members from one back to another, where all scores are equal.",
-        complexity: RANGE_COST,
-        since: "2.8.9",
-        handler: |call, args| range(call, args, Some(By::Member), Some(true)),
-        ..BASE
-    },
-    Command {
         name: "zpopmin",
         arity: -2,
         flags: flag::WRITE | flag::FAST,
@@ -201,35 +117,6 @@ pub const COMMANDS: &[Command] = &[
         complexity: "O(log(N)*M) with the N members of the set and the M removed",
         since: "5.0.0",
         handler: |call, args| pop(call, args, true),
-        ..BASE
-    },
-    Command {
-        name: "zremrangebyrank",
-        arity: 4,
-        flags: flag::WRITE,
-        summary: "Removes the members in a range of ranks: those that were seen there.",
-        complexity: RANGE_COST,
-        since: "2.0.0",
-        handler: |call, args| remove_range(call, args, By::Rank),
-        ..BASE
-    },
-    Command {
-        name: "zremrangebyscore",
-        arity: 4,
-        flags: flag::WRITE,
-        summary: "Removes the members with scores in an interval: those that were seen there.",
-        complexity: RANGE_COST,
-        handler: |call, args| remove_range(call, args, By::Score),
-        ..BASE
-    },
-    Command {
-        name: "zremrangebylex",
-        arity: 4,
-        flags: flag::WRITE,
-        summary: "Removes the members from one to another, where all scores are equal.",
-        complexity: RANGE_COST,
-        since: "2.8.9",
-        handler: |call, args| remove_range(call, args, By::Member),
         ..BASE
     },
     Command {
@@ -258,8 +145,14 @@ fn insert(member: &[u8], score: f64) -> Data<'_> {
     Data::insert_element(TypeTag::SortedSet, member, Scalar::Float(score))
 }
 
-fn remove(member: &[u8]) -> Data<'_> {
+pub(super) fn remove(member: &[u8]) -> Data<'_> {
     Data::remove_element(TypeTag::SortedSet, member)
+}
+
+/// A score, or a delta to one. -0 becomes 0, as which Redis shows it: with no -0 among the terms no
+/// sum is one.
+fn parse_score(text: &[u8]) -> Result<f64, Failure> {
+    Ok(arg::float(text)? + 0.0)
 }
 
 /// The options of ZADD.
@@ -369,9 +262,9 @@ fn zadd<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         // A wrong score anywhere comes before the key's type.
         pairs
             .clone()
-            .try_for_each(|at| arg::float(args.at(at)).map(drop))?;
+            .try_for_each(|at| parse_score(args.at(at)).map(drop))?;
     }
-    let first = arg::float(args.at(from))?;
+    let first = parse_score(args.at(from))?;
     let (zset, mut work) = call.work_sorted_set(args.at(1))?;
     let (mut added, mut updated) = (0, 0);
     let mut earlier = Overlay::new();
@@ -380,7 +273,7 @@ fn zadd<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         let given = if at == from {
             first
         } else {
-            arg::float(args.at(at))?
+            parse_score(args.at(at))?
         };
         let pending = if is_single { None } else { earlier.get(member) };
         let present = pending.or_else(|| zset.and_then(|zset| zset.score(member)));
@@ -426,7 +319,7 @@ fn increment<'a>(
     delta: &'a [u8],
     member: &'a [u8],
 ) -> Result<(), Failure> {
-    let delta = arg::float(delta)?;
+    let delta = parse_score(delta)?;
     let (zset, mut work) = call.work_sorted_set(key)?;
     let present = zset.and_then(|zset| zset.score(member));
     match conditions.decide(present, delta)? {
@@ -524,168 +417,17 @@ fn rank<'a>(call: &mut Call<'_, 'a>, args: Args<'a>, reversed: bool) -> Result<(
     Ok(())
 }
 
-/// What the two ends of a range are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum By {
-    Rank,
-    Score,
-    Member,
-}
-
-/// A range of a sorted set, as a client names it.
-enum Interval<'a> {
-    Ranks(i64, i64),
-    Scores(Scores),
-    Members(Members<'a>),
-}
-
-impl<'a> Interval<'a> {
-    fn parse(by: By, min: &'a [u8], max: &'a [u8]) -> Result<Self, Failure> {
-        Ok(match by {
-            By::Rank => Interval::Ranks(arg::integer(min)?, arg::integer(max)?),
-            By::Score => Interval::Scores(Scores::parse(min, max)?),
-            By::Member => Interval::Members(Members::parse(min, max)?),
-        })
-    }
-
-    /// The ranks within, counted from the first member.
-    fn ranks(&self, zset: &ZSet) -> Range<usize> {
-        match self {
-            Interval::Ranks(start, end) => arg::index_range(*start, *end, zset.len()),
-            Interval::Scores(scores) => scores.ranks(zset),
-            Interval::Members(members) => members.ranks(zset),
-        }
-    }
-}
-
-fn count<'a>(call: &mut Call<'_, 'a>, args: Args<'a>, by: By) -> Result<(), Failure> {
-    let interval = Interval::parse(by, args.at(2), args.at(3))?;
-    let zset = call.sorted_set(args.at(1))?;
-    let count = zset.map_or(0, |zset| interval.ranks(zset).len());
-    call.reply().integer(count as i64);
-    Ok(())
-}
-
-/// The options of ZRANGE and of the commands that it replaces.
-struct RangeOptions {
-    by: By,
-    reversed: bool,
-    with_scores: bool,
-    /// Members to pass over and to return; negative: none, and all.
-    limit: (i64, i64),
-}
-
-impl RangeOptions {
-    /// Reads what follows the ends. Only ZRANGE leaves `by` and the direction open.
-    fn parse(
-        args: Args<'_>,
-        fixed_by: Option<By>,
-        fixed_reversed: Option<bool>,
-    ) -> Result<Self, Failure> {
-        let mut by = fixed_by;
-        let mut reversed = fixed_reversed;
-        let mut with_scores = false;
-        let mut limit = (0, -1);
-        let mut rest = args.iter().skip(4);
-        while let Some(option) = rest.next() {
-            if arg::is(option, "withscores") {
-                with_scores = true;
-            } else if arg::is(option, "limit") && rest.len() >= 2 {
-                let mut number = || arg::integer(rest.next().unwrap_or_default());
-                limit = (number()?, number()?);
-            } else if fixed_reversed.is_none() && arg::is(option, "rev") {
-                reversed = Some(true);
-            } else if fixed_by.is_none() && arg::is(option, "bylex") {
-                by = Some(By::Member);
-            } else if fixed_by.is_none() && arg::is(option, "byscore") {
-                by = Some(By::Score);
-            } else {
-                return Err(Failure::SYNTAX);
-            }
-        }
-        let by = by.unwrap_or(By::Rank);
-        if limit.1 != -1 && by == By::Rank {
-            return Err(Failure::from(
-                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE \
-                 or BYLEX",
-            ));
-        }
-        if with_scores && by == By::Member {
-            return Err(Failure::from(
-                "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
-            ));
-        }
-        Ok(RangeOptions {
-            by,
-            reversed: reversed.unwrap_or(false),
-            with_scores,
-            limit,
-        })
-    }
-
-    /// What LIMIT leaves of a range, which is walked from its end where reversed.
-    fn limited(&self, ranks: Range<usize>) -> Range<usize> {
-        if self.by == By::Rank {
-            return ranks;
-        }
-        let skipped = usize::try_from(self.limit.0)
-            .unwrap_or(usize::MAX)
-            .min(ranks.len());
-        let count = usize::try_from(self.limit.1).unwrap_or(usize::MAX);
-        let count = count.min(ranks.len() - skipped);
-        if self.reversed {
-            let end = ranks.end - skipped;
-            end - count..end
-        } else {
-            let start = ranks.start + skipped;
-            start..start + count
-        }
-    }
-}
-
-fn range<'a>(
-    call: &mut Call<'_, 'a>,
-    args: Args<'a>,
-    by: Option<By>,
-    reversed: Option<bool>,
-) -> Result<(), Failure> {
-    let options = RangeOptions::parse(args, by, reversed)?;
-    let (by, reversed) = (options.by, options.reversed);
-    // Scores and members are named from the higher end when the order is reversed; ranks count
-    // from that end.
-    let (min, max) = match by != By::Rank && reversed {
-        true => (args.at(3), args.at(2)),
-        false => (args.at(2), args.at(3)),
-    };
-    let interval = Interval::parse(by, min, max)?;
-    let (zset, mut output) = call.split_sorted_set(args.at(1))?;
-    let mut reply = output.reply();
-    let Some(zset) = zset else {
-        reply.array(0);
-        return Ok(());
-    };
-    let mut ranks = interval.ranks(zset);
-    if by == By::Rank && reversed {
-        ranks = zset.len() - ranks.end..zset.len() - ranks.start;
-    }
-    let members = zset.range(options.limited(ranks));
-    reply_header(&mut reply, members.len(), options.with_scores);
-    let show = |pair| reply_member(&mut reply, pair, options.with_scores);
-    if reversed {
-        members.rev().for_each(show);
-    } else {
-        members.for_each(show);
-    }
-    Ok(())
-}
-
 /// The header of `len` members, with their scores as pairs of their own in RESP3 and flat in RESP2.
-fn reply_header(reply: &mut Reply<'_>, len: usize, with_scores: bool) {
+pub(super) fn reply_header(reply: &mut Reply<'_>, len: usize, with_scores: bool) {
     let flat = with_scores && reply.protocol() == Protocol::Resp2;
     reply.array(if flat { 2 * len } else { len });
 }
 
-fn reply_member(reply: &mut Reply<'_>, (member, score): (&[u8], f64), with_scores: bool) {
+pub(super) fn reply_member(
+    reply: &mut Reply<'_>,
+    (member, score): (&[u8], f64),
+    with_scores: bool,
+) {
     if with_scores && reply.protocol() == Protocol::Resp3 {
         reply.array(2);
     }
@@ -738,27 +480,6 @@ fn pop<'a>(call: &mut Call<'_, 'a>, args: Args<'a>, highest: bool) -> Result<(),
     Ok(())
 }
 
-fn remove_range<'a>(call: &mut Call<'_, 'a>, args: Args<'a>, by: By) -> Result<(), Failure> {
-    let interval = Interval::parse(by, args.at(2), args.at(3))?;
-    let (zset, mut work) = call.work_sorted_set(args.at(1))?;
-    let Some(zset) = zset else {
-        work.reply().integer(0);
-        return Ok(());
-    };
-    let ranks = interval.ranks(zset);
-    let removed = ranks.len();
-    if removed == zset.len() {
-        work.emit(Data::remove_key());
-    } else {
-        for (member, _) in zset.range(ranks) {
-            let member = work.keep(member);
-            work.emit(remove(member));
-        }
-    }
-    work.reply().integer(removed as i64);
-    Ok(())
-}
-
 fn zscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     let cursor = scan::cursor(args)?;
     let (zset, mut output) = call.split_sorted_set(args.at(1))?;
@@ -804,7 +525,8 @@ fn zrandmember<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failur
             if count < 0 {
                 (0..shown).map(|_| draw(zset, &mut random)).for_each(show);
             } else {
-                choose(zset, shown, &mut random, show);
+                let draw = |random: &mut Random| draw(zset, random);
+                sample::choose(shown, zset.len(), &mut random, draw, zset.iter(), show);
             }
         }
     }
@@ -816,28 +538,181 @@ fn draw<'z>(zset: &'z ZSet, random: &mut Random) -> (&'z [u8], f64) {
         .expect("a key's sorted set is not empty")
 }
 
-/// Shows `count` distinct members, each subset equally likely. O(count log n) for a small part of
-/// the set, else O(n).
-fn choose<'z>(
-    zset: &'z ZSet,
-    count: usize,
-    random: &mut Random,
-    mut visit: impl FnMut((&'z [u8], f64)),
-) {
-    if is_sparse(count, zset.len()) {
-        let mut seen = Overlay::new();
-        let mut left = count;
-        while left > 0 {
-            let pair = draw(zset, random);
-            if seen.insert(pair.0, ()) {
-                visit(pair);
-                left -= 1;
-            }
+#[cfg(test)]
+mod tests {
+    use super::super::harness::Harness;
+    use super::*;
+
+    #[test]
+    fn conditions_decide_which_scores_change() {
+        Harness::new().expect(&[
+            ("ZADD k 1 a 2 b 3 c", ":3\r\n"),
+            ("ZADD k NX 5 a 4 d", ":1\r\n"),
+            ("ZADD k XX CH 5 a 5 e", ":1\r\n"),
+            ("ZADD k GT CH 4 a 6 b", ":1\r\n"),
+            ("ZADD k LT CH 4 a 7 b", ":1\r\n"),
+            ("ZADD k CH 9 x 9 x 8 x", ":2\r\n"),
+            ("ZADD k INCR 2 a", "$1\r\n6\r\n"),
+            ("ZADD k NX INCR 2 a", "$-1\r\n"),
+            ("ZADD k XX INCR 2 none", "$-1\r\n"),
+            ("ZADD k GT INCR -1 a", "$-1\r\n"),
+            ("ZADD k NX XX 1 a", "-ERR XX and NX options at the same time are not compatible\r\n"),
+            ("ZADD k NX GT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),
+            ("ZADD k GT LT 1 a", "-ERR GT, LT, and/or NX options at the same time are not compatible\r\n"),
+            ("ZADD k INCR 1 a 2 b", "-ERR INCR option supports a single increment-element pair\r\n"),
+            ("ZADD k 1", "-ERR wrong number of arguments for 'zadd' command\r\n"),
+            ("ZADD k 1 a 2", "-ERR syntax error\r\n"),
+            ("ZADD k 1 a x b", "-ERR value is not a valid float\r\n"),
+            ("ZADD k nan a", "-ERR value is not a valid float\r\n"),
+            ("ZADD none XX 1 a", ":0\r\n"),
+            ("ZRANGE k 0 -1 WITHSCORES", "*10\r\n$1\r\nc\r\n$1\r\n3\r\n$1\r\nd\r\n$1\r\n4\r\n$1\r\na\r\n$1\r\n6\r\n$1\r\nb\r\n$1\r\n6\r\n$1\r\nx\r\n$1\r\n8\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn increments_end_at_numbers() {
+        Harness::new().expect(&[
+            ("ZINCRBY k 2.5 a", "$3\r\n2.5\r\n"),
+            ("ZINCRBY k -2.5 a", "$1\r\n0\r\n"),
+            ("ZINCRBY k inf b", "$3\r\ninf\r\n"),
+            (
+                "ZINCRBY k -inf b",
+                "-ERR resulting score is not a number (NaN)\r\n",
+            ),
+            ("ZINCRBY k x b", "-ERR value is not a valid float\r\n"),
+            (
+                "ZADD k INCR -inf b",
+                "-ERR resulting score is not a number (NaN)\r\n",
+            ),
+            ("ZADD k -0 zero", ":1\r\n"),
+            ("ZSCORE k zero", "$1\r\n0\r\n"),
+            ("ZSCORE k none", "$-1\r\n"),
+            (
+                "ZMSCORE k a none b",
+                "*3\r\n$1\r\n0\r\n$-1\r\n$3\r\ninf\r\n",
+            ),
+            ("RPUSH l x", ":1\r\n"),
+            (
+                "ZINCRBY l 1 a",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "ZADD l 1 a",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+            (
+                "ZSCORE l a",
+                "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn ranks_count_from_either_end() {
+        Harness::new().expect(&[
+            ("ZADD k 1 a 2 b 3 c", ":3\r\n"),
+            ("ZRANK k a", ":0\r\n"),
+            ("ZREVRANK k a", ":2\r\n"),
+            ("ZRANK k none", "$-1\r\n"),
+            ("ZRANK none a", "$-1\r\n"),
+            ("ZREM k a a none", ":1\r\n"),
+            ("ZRANK k b", ":0\r\n"),
+            ("ZCARD k", ":2\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn pops_take_the_ends() {
+        Harness::new().expect(&[
+            ("ZADD k 1 a 2 b 3 c 4 d", ":4\r\n"),
+            ("ZPOPMIN k", "*2\r\n$1\r\na\r\n$1\r\n1\r\n"),
+            (
+                "ZPOPMAX k 2",
+                "*4\r\n$1\r\nd\r\n$1\r\n4\r\n$1\r\nc\r\n$1\r\n3\r\n",
+            ),
+            ("ZPOPMIN k 0", "*0\r\n"),
+            (
+                "ZPOPMIN k -1",
+                "-ERR value is out of range, must be positive\r\n",
+            ),
+            (
+                "ZPOPMIN k x",
+                "-ERR value is out of range, must be positive\r\n",
+            ),
+            ("ZPOPMIN k 1 2", "-ERR syntax error\r\n"),
+            ("ZPOPMIN k 5", "*2\r\n$1\r\nb\r\n$1\r\n2\r\n"),
+            ("ZPOPMIN k", "*0\r\n"),
+            ("ZPOPMIN k 1", "*0\r\n"),
+            ("ZCARD k", ":0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn random_members_are_refused_or_absent_as_in_redis() {
+        Harness::new().expect(&[
+            ("ZRANDMEMBER none", "$-1\r\n"),
+            ("ZRANDMEMBER none 2", "*0\r\n"),
+            ("ZADD k 1.5 a", ":1\r\n"),
+            ("ZRANDMEMBER k", "$1\r\na\r\n"),
+            ("ZRANDMEMBER k 2", "*1\r\n$1\r\na\r\n"),
+            (
+                "ZRANDMEMBER k -2 WITHSCORES",
+                "*4\r\n$1\r\na\r\n$3\r\n1.5\r\n$1\r\na\r\n$3\r\n1.5\r\n",
+            ),
+            ("ZRANDMEMBER k 1 WHAT", "-ERR syntax error\r\n"),
+            (
+                "ZRANDMEMBER k 9223372036854775807 WITHSCORES",
+                "-ERR value is out of range\r\n",
+            ),
+            (
+                "ZSCAN k 0",
+                "*2\r\n$1\r\n0\r\n*2\r\n$1\r\na\r\n$3\r\n1.5\r\n",
+            ),
+            ("ZSCAN none 0", "*2\r\n$1\r\n0\r\n*0\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn ranks_come_with_scores_where_asked() {
+        // As Redis 7.2.
+        Harness::new().expect(&[
+            ("ZADD k 1 a 2.5 b", ":2\r\n"),
+            ("ZRANK k b WITHSCORE", "*2\r\n:1\r\n$3\r\n2.5\r\n"),
+            ("ZREVRANK k b withscore", "*2\r\n:0\r\n$3\r\n2.5\r\n"),
+            ("ZRANK k none WITHSCORE", "*-1\r\n"),
+            ("ZRANK k b WITHSCORES", "-ERR syntax error\r\n"),
+        ]);
+    }
+
+    #[test]
+    fn resp3_has_doubles_and_pairs() {
+        let mut harness = Harness::new();
+        harness.client.protocol = Protocol::Resp3;
+        harness.expect(&[
+            ("ZADD k 1 a 2.5 b inf c", ":3\r\n"),
+            ("ZSCORE k b", ",2.5\r\n"),
+            ("ZRANGE k 0 0 WITHSCORES", "*1\r\n*2\r\n$1\r\na\r\n,1\r\n"),
+            ("ZPOPMIN k", "*2\r\n$1\r\na\r\n,1\r\n"),
+            ("ZPOPMAX k 1", "*1\r\n*2\r\n$1\r\nc\r\n,inf\r\n"),
+            (
+                "ZSCAN k 0",
+                "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nb\r\n$3\r\n2.5\r\n",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn random_members_are_distinct_in_a_large_set() {
+        let mut harness = Harness::new();
+        for number in 0..300 {
+            harness.text(&format!("ZADD k {number} {number}"));
         }
-    } else {
-        let mut selection = Selection::new(count, zset.len());
-        zset.iter()
-            .filter(|_| selection.takes(random))
-            .for_each(visit);
+        for count in [20, 250, 300] {
+            let reply = harness.text(&format!("ZRANDMEMBER k {count} WITHSCORES"));
+            let words: Vec<_> = reply.split("\r\n").skip(2).step_by(2).collect();
+            assert!(words.chunks(2).all(|pair| pair[0] == pair[1]));
+            let distinct: std::collections::HashSet<_> = words.into_iter().collect();
+            assert_eq!(distinct.len(), count);
+        }
     }
 }

@@ -13,6 +13,7 @@ const GROUPS: &[&[Command]] = &[
     set::COMMANDS,
     hash::COMMANDS,
     sorted_set::COMMANDS,
+    sorted_range::COMMANDS,
     connection::COMMANDS,
     server::COMMANDS,
 ];
