@@ -174,7 +174,7 @@ fn insert<'a>(field: &'a [u8], value: &'a [u8]) -> Data<'a> {
 
 /// Emits all fields; returns how many of them are new.
 fn set_fields<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<i64, Failure> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(arg::wrong_number(call.command));
     }
     let (hash, mut work) = call.work_hash(args.at(1))?;

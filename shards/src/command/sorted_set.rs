@@ -188,7 +188,7 @@ impl Conditions {
             at += 1;
         }
         let pairs = args.len() - at;
-        if pairs == 0 || pairs % 2 != 0 {
+        if pairs == 0 || !pairs.is_multiple_of(2) {
             return Err(Failure::SYNTAX);
         }
         let Conditions {
@@ -204,7 +204,7 @@ impl Conditions {
                 "ERR XX and NX options at the same time are not compatible",
             ));
         }
-        if (greater && new_only) || (less && new_only) || (greater && less) {
+        if ((greater || less) && new_only) || (greater && less) {
             return Err(Failure::from(
                 "ERR GT, LT, and/or NX options at the same time are not compatible",
             ));
