@@ -188,17 +188,13 @@ impl Engine {
             let mut value = vec![0; offset.unwrap_or(0)];
             value.extend_from_slice(bytes);
             // APPEND to nothing is a SET (which may be an integer); SETRANGE is not.
-            let value = if offset.is_none() {
-                NewValue::string(&value)
+            let (value, raw) = if offset.is_none() {
+                (NewValue::string(&value), 0)
             } else {
-                NewValue::bytes(&value)
+                (NewValue::bytes(&value), RAW)
             };
-            space.put_found(
-                None,
-                key,
-                first(counter, TypeTag::String, SELF_CONTAINED | RAW),
-                value,
-            );
+            let attributes = first(counter, TypeTag::String, SELF_CONTAINED | raw);
+            space.put_found(None, key, attributes, value);
             return;
         };
         let write = |value: &mut Vec<u8>| {
