@@ -21,6 +21,7 @@ pub mod latency;
 pub mod lend;
 pub mod log;
 pub mod mesh;
+pub mod rdb;
 pub mod reshard;
 pub mod server;
 pub mod shard;

@@ -65,6 +65,7 @@ impl<'s> Text<'s> {
                 out.extend_from_slice(b"\r\n");
             }
             // A bulk string is the same in both protocols.
+            Value::Int(int) => Reply::new(out.tail(), Protocol::Resp2).bulk_integer(int),
             _ => Reply::new(out.tail(), Protocol::Resp2).bulk(&self.bytes()),
         }
     }
@@ -231,20 +232,37 @@ impl<'c, 'a> Call<'c, 'a> {
         Random::new(self.state.random.next())
     }
 
-    /// Replies with the string at `key`, or null. A large value leaves without being copied.
+    /// The string at `key` beside the output.
     ///
     /// # Errors
     /// WRONGTYPE where another type is there.
     #[inline]
-    pub fn reply_string(&mut self, key: &[u8]) -> Result<(), Failure> {
+    pub fn split_string(
+        &mut self,
+        key: &[u8],
+    ) -> Result<(Option<Text<'_>>, Output<'_>), Failure> {
         match self.split(key) {
-            (None, mut output) => output.reply().null(),
+            (None, output) => Ok((None, output)),
             (Some(entry), output) if entry.type_tag() == TypeTag::String => {
-                Text(entry.value()).reply(output.out);
+                Ok((Some(Text(entry.value())), output))
             }
-            _ => return Err(Failure::WRONG_TYPE),
+            _ => Err(Failure::WRONG_TYPE),
         }
-        Ok(())
+    }
+
+    /// Replies with the string at `key`, or null; returns whether it is there. A large value leaves
+    /// without being copied.
+    ///
+    /// # Errors
+    /// WRONGTYPE where another type is there.
+    #[inline]
+    pub fn reply_string(&mut self, key: &[u8]) -> Result<bool, Failure> {
+        let (text, mut output) = self.split_string(key)?;
+        match text {
+            None => output.reply().null(),
+            Some(text) => text.reply(output.out),
+        }
+        Ok(text.is_some())
     }
 
     /// Adds an effect on `key` in the selected database.

@@ -398,14 +398,14 @@ fn draw<'h>(hash: &'h Hash, random: &mut Random) -> (&'h [u8], &'h [u8]) {
 }
 
 fn hscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
-    let cursor = scan::cursor(args)?;
+    let cursor = element_scan::cursor(args)?;
     let (hash, mut output) = call.split_hash(args.at(1))?;
     let Some(hash) = hash else {
-        scan::reply_nothing(&mut output.reply());
+        element_scan::reply_nothing(&mut output.reply());
         return Ok(());
     };
-    let options = scan::Options::parse(args)?;
-    scan::reply(&mut output, |reply| {
+    let options = element_scan::Options::parse(args)?;
+    element_scan::reply(&mut output, |reply| {
         let mut count = 0;
         let cursor = hash.scan(cursor, options.count, |field, value| {
             if options.matches(field) {

@@ -550,14 +550,14 @@ fn sintercard<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure
 }
 
 fn sscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
-    let cursor = scan::cursor(args)?;
+    let cursor = element_scan::cursor(args)?;
     let (set, mut output) = call.split_set(args.at(1))?;
     let Some(set) = set else {
-        scan::reply_nothing(&mut output.reply());
+        element_scan::reply_nothing(&mut output.reply());
         return Ok(());
     };
-    let options = scan::Options::parse(args)?;
-    scan::reply(&mut output, |reply| {
+    let options = element_scan::Options::parse(args)?;
+    element_scan::reply(&mut output, |reply| {
         let mut count = 0;
         let cursor = set.scan(cursor, options.count, |member| {
             if options.matches(member) {

@@ -481,14 +481,14 @@ fn pop<'a>(call: &mut Call<'_, 'a>, args: Args<'a>, highest: bool) -> Result<(),
 }
 
 fn zscan<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
-    let cursor = scan::cursor(args)?;
+    let cursor = element_scan::cursor(args)?;
     let (zset, mut output) = call.split_sorted_set(args.at(1))?;
     let Some(zset) = zset else {
-        scan::reply_nothing(&mut output.reply());
+        element_scan::reply_nothing(&mut output.reply());
         return Ok(());
     };
-    let options = scan::Options::parse(args)?;
-    scan::reply(&mut output, |reply| {
+    let options = element_scan::Options::parse(args)?;
+    element_scan::reply(&mut output, |reply| {
         let mut count = 0;
         let cursor = zset.scan(cursor, options.count, |member, score| {
             if options.matches(member) {

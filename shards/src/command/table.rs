@@ -8,7 +8,13 @@ use super::*;
 /// The groups, each declared beside its handlers.
 const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
+    lcs::COMMANDS,
     generic::COMMANDS,
+    expire::COMMANDS,
+    scan::COMMANDS,
+    sort::COMMANDS,
+    dump::COMMANDS,
+    database::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
     hash::COMMANDS,
