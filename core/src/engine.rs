@@ -139,11 +139,6 @@ impl Engine {
         self.keyspace(self.place(db))
     }
 
-    #[inline]
-    pub(crate) fn space_mut(&mut self, db: u32) -> &mut Keyspace {
-        self.keyspace_mut(self.place(db))
-    }
-
     /// Number of keyspaces; at least that of databases.
     pub fn keyspaces(&self) -> usize {
         self.spaces.len()

@@ -103,7 +103,7 @@ fn flushdb<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
 fn flushall<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     check_flush(args)?;
     // The log may hold more databases than are configured now.
-    let count = call.state.engine.spaces().len() as u32;
+    let count = call.state.engine.databases();
     flush(call, &Vec::from_iter(0..count));
     Ok(())
 }
@@ -124,11 +124,7 @@ fn flush(call: &mut Call<'_, '_>, dbs: &[u32]) {
     for &db in dbs {
         let mut is_empty = true;
         call.for_each_shard(|state| {
-            is_empty &= state
-                .engine
-                .spaces()
-                .get(db as usize)
-                .is_none_or(|s| s.is_empty());
+            is_empty &= state.engine.space(db).is_empty();
         });
         if !is_empty {
             call.context.emit_effect(Effect {
@@ -152,11 +148,12 @@ fn swapdb<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     number(args.at(2), "ERR invalid second DB index")?;
     let (first, second) = (index(call, args.at(1))?, index(call, args.at(2))?);
     if first != second {
-        call.context.emit_effect(Effect {
-            db: first,
-            key: b"",
-            payload: Payload::Swap { with: second },
-        });
+        // Every shard has its databases in the same places.
+        let engine = &call.state.engine;
+        for (db, space) in [(first, engine.place(second)), (second, engine.place(first))] {
+            let payload = Payload::Place { space };
+            call.context.emit_effect(Effect { db, key: b"", payload });
+        }
     }
     call.reply().ok();
     Ok(())
