@@ -98,7 +98,8 @@ impl Engine {
                     Scalar::Int(int) => NewValue::Int(int),
                     Scalar::Float(_) | Scalar::None => NewValue::Bytes(&[]),
                 };
-                self.keyspace_mut(db).put_found(found, key, attributes, value);
+                self.keyspace_mut(db)
+                    .put_found(found, key, attributes, value);
             }
             (_, _, Scalar::Bytes(bytes)) => {
                 let offset = match data.placement {
@@ -279,7 +280,8 @@ impl Engine {
             base: counter,
             collection,
         }));
-        self.keyspace_mut(db).put_found(found, key, attributes, value)
+        self.keyspace_mut(db)
+            .put_found(found, key, attributes, value)
     }
 
     fn insert_element(

@@ -121,6 +121,11 @@ impl Engine {
         self.places.len() as u32
     }
 
+    /// The databases, as SELECT numbers them.
+    pub fn spaces(&self) -> impl ExactSizeIterator<Item = &Keyspace> {
+        self.places.iter().map(|&number| self.keyspace(number))
+    }
+
     /// The number of the keyspace that database `db` is at present.
     ///
     /// # Panics
@@ -220,7 +225,12 @@ impl Engine {
         let found = self.keyspace(effect.db).find(key);
         let local_dep = found.map_or(0, |slot| self.keyspace(effect.db).entry(slot).tip());
         let hlc = self.clock.tick(now.unix_ns);
-        let stamped = Stamped { hlc, local_dep, deps: &[], effect };
+        let stamped = Stamped {
+            hlc,
+            local_dep,
+            deps: &[],
+            effect,
+        };
         log.append(counter, &stamped, more_in_group);
         self.apply(counter, &effect, key, found);
     }
@@ -290,7 +300,11 @@ impl Engine {
 
     /// Removes a key, as DEL does.
     pub fn remove_key(&mut self, log: &mut impl EffectLog, now: Now, db: u32, key: Key<'_>) {
-        let effect = Effect { db, key: key.bytes(), payload: Payload::Data(Data::remove_key()) };
+        let effect = Effect {
+            db,
+            key: key.bytes(),
+            payload: Payload::Data(Data::remove_key()),
+        };
         self.commit_one(log, now, &effect, false);
     }
 

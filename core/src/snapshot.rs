@@ -10,7 +10,7 @@
 //! [`Engine::restore_cold`] gets it back from.
 
 use crate::effect::{Effect, Payload, Snapshot, Stamped};
-use crate::engine::{Engine, EffectLog, Now};
+use crate::engine::{EffectLog, Engine, Now};
 use crate::entry::Value;
 use crate::index::Slot;
 
@@ -41,11 +41,27 @@ impl Engine {
             }
             Value::Cold => return false,
         };
-        let snapshot =
-            Snapshot { type_tag: entry.type_tag(), expires_ms: entry.expires_ms(), state };
-        let effect = Effect { db: number, key: entry.key(), payload: Payload::Snapshot(snapshot) };
+        let snapshot = Snapshot {
+            type_tag: entry.type_tag(),
+            expires_ms: entry.expires_ms(),
+            state,
+        };
+        let effect = Effect {
+            db: number,
+            key: entry.key(),
+            payload: Payload::Snapshot(snapshot),
+        };
         let counter = self.last + 1;
-        log.append(counter, &Stamped { hlc, local_dep: entry.tip(), deps: &[], effect }, false);
+        log.append(
+            counter,
+            &Stamped {
+                hlc,
+                local_dep: entry.tip(),
+                deps: &[],
+                effect,
+            },
+            false,
+        );
         self.last = counter;
         self.keyspace_mut(number).mark_self_contained(slot, counter);
         true
@@ -68,13 +84,22 @@ impl Engine {
             return 0;
         }
         let key = self.key(effect.key);
-        let Some(slot) = self.keyspace(number).find(key) else { return 0 };
+        let Some(slot) = self.keyspace(number).find(key) else {
+            return 0;
+        };
         // A string changed in place since it was set: its base is not known, so it counts as live.
-        if self.keyspace(number).base(slot).is_some_and(|base| counter < base) {
+        if self
+            .keyspace(number)
+            .base(slot)
+            .is_some_and(|base| counter < base)
+        {
             return 0;
         }
         self.restore_cold(number, slot, effect);
-        let slot = self.keyspace(number).find(key).expect("restoring keeps the key");
+        let slot = self
+            .keyspace(number)
+            .find(key)
+            .expect("restoring keeps the key");
         self.write_snapshot(log, now, number, slot);
         effect.key.len() + self.keyspace(number).entry(slot).value_bytes()
     }
@@ -85,10 +110,23 @@ impl Engine {
         if space == db {
             return 0;
         }
-        let effect = Effect { db, key: &[], payload: Payload::Place { space } };
+        let effect = Effect {
+            db,
+            key: &[],
+            payload: Payload::Place { space },
+        };
         let hlc = self.clock.tick(now.unix_ns);
         let counter = self.last + 1;
-        log.append(counter, &Stamped { hlc, local_dep: 0, deps: &[], effect }, false);
+        log.append(
+            counter,
+            &Stamped {
+                hlc,
+                local_dep: 0,
+                deps: &[],
+                effect,
+            },
+            false,
+        );
         self.last = counter;
         16
     }
@@ -104,7 +142,10 @@ impl Engine {
         let key = self.key(effect.key);
         self.apply(tip, effect, key, Some(slot));
         // The entry knows better than the effect when the key expires.
-        let slot = self.keyspace(number).find(key).expect("a whole state leaves a key");
+        let slot = self
+            .keyspace(number)
+            .find(key)
+            .expect("a whole state leaves a key");
         self.keyspace_mut(number).set_expiry(slot, expires_ms);
     }
 

@@ -108,10 +108,11 @@ impl SendBuf {
     pub fn append(&mut self, other: &mut SendBuf) {
         let base = self.built.len();
         self.built.append(&mut other.built);
-        self.splices.extend(other.splices.drain(..).map(|splice| Splice {
-            at: splice.at + base,
-            value: splice.value,
-        }));
+        self.splices
+            .extend(other.splices.drain(..).map(|splice| Splice {
+                at: splice.at + base,
+                value: splice.value,
+            }));
         self.spliced_bytes += std::mem::take(&mut other.spliced_bytes);
     }
 

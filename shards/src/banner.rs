@@ -56,13 +56,22 @@ pub fn first_screen(facts: &FirstScreen<'_>) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(screen, "  {name:<11} {value}");
     };
-    line("Causet", &format!("{CAUSET_VERSION}, answers as Redis {REDIS_VERSION}"));
+    line(
+        "Causet",
+        &format!("{CAUSET_VERSION}, answers as Redis {REDIS_VERSION}"),
+    );
     line("listens on", &facts.addresses.join(", "));
-    line("runs on", &format!("{shards}, {cores}, {} driver", facts.driver));
+    line(
+        "runs on",
+        &format!("{shards}, {cores}, {} driver", facts.driver),
+    );
     line("data in", &facts.directory.display().to_string());
     line("durability", durability);
     if facts.port != 0 {
-        line("try", &format!("redis-cli -p {} set hello world", facts.port));
+        line(
+            "try",
+            &format!("redis-cli -p {} set hello world", facts.port),
+        );
     }
     screen
 }
@@ -108,7 +117,10 @@ mod tests {
         assert!(screen.lines().all(|line| line.len() <= 80), "{screen}");
         assert!(screen.contains("pinned to cores 0-3,8,10"), "{screen}");
         assert!(screen.contains("on disk (appendfsync always)"), "{screen}");
-        assert!(screen.ends_with("redis-cli -p 6379 set hello world\n"), "{screen}");
+        assert!(
+            screen.ends_with("redis-cli -p 6379 set hello world\n"),
+            "{screen}"
+        );
         facts.appendonly = false;
         assert!(first_screen(&facts).contains("loses every key"));
     }

@@ -128,7 +128,11 @@ impl Client {
             self.output_buffer_bytes,
             self.output_buffer_bytes,
             self.memory_bytes(),
-            if self.last_command.is_empty() { "NULL" } else { self.last_command },
+            if self.last_command.is_empty() {
+                "NULL"
+            } else {
+                self.last_command
+            },
             match self.protocol {
                 Protocol::Resp2 => 2,
                 Protocol::Resp3 => 3,
@@ -173,8 +177,10 @@ mod tests {
             ..Client::default()
         };
         let line = client.describe(5_500);
-        let names: Vec<&str> =
-            line.split(' ').map(|word| word.split('=').next().unwrap_or_default()).collect();
+        let names: Vec<&str> = line
+            .split(' ')
+            .map(|word| word.split('=').next().unwrap_or_default())
+            .collect();
         let want = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free \
                     argv-mem multi-mem rbs rbp obl oll omem tot-mem events cmd user redir resp \
                     lib-name lib-ver";

@@ -48,9 +48,15 @@ impl ColdReads {
     /// Where the value of `key` in database `db` is; its reading is started where it is cold.
     pub fn residence(&mut self, state: &State, db: u32, key: &[u8]) -> Residence {
         let number = state.engine.place(db);
-        let Some(slot) = cold_slot(state, number, key) else { return Residence::Resident };
+        let Some(slot) = cold_slot(state, number, key) else {
+            return Residence::Resident;
+        };
         let tip = state.engine.keyspace(number).entry(slot).tip();
-        let wanted = Wanted { space: number, key: key.to_vec(), tip };
+        let wanted = Wanted {
+            space: number,
+            key: key.to_vec(),
+            tip,
+        };
         if self.lost.contains(&wanted) {
             return Residence::Lost;
         }
@@ -65,7 +71,9 @@ impl ColdReads {
     /// Starts the reads that were asked for.
     pub fn submit(&mut self, state: &mut State, disk: &mut Disk<'_>) {
         for wanted in std::mem::take(&mut self.queued) {
-            let Some(log) = state.journal.log() else { return };
+            let Some(log) = state.journal.log() else {
+                return;
+            };
             match log.locate(wanted.tip) {
                 Locate::At(mut read) => {
                     let progress = read.start();
@@ -78,14 +86,10 @@ impl ColdReads {
     }
 
     /// Takes the result of a read.
-    pub fn on_read(
-        &mut self,
-        op: u64,
-        bytes: &[u8],
-        state: &mut State,
-        disk: &mut Disk<'_>,
-    ) {
-        let Some(at) = self.reading.iter().position(|(other, ..)| *other == op) else { return };
+    pub fn on_read(&mut self, op: u64, bytes: &[u8], state: &mut State, disk: &mut Disk<'_>) {
+        let Some(at) = self.reading.iter().position(|(other, ..)| *other == op) else {
+            return;
+        };
         let (_, wanted, mut read) = self.reading.swap_remove(at);
         let progress = read.on_read(bytes);
         self.advance(wanted, read, progress, state, disk);
@@ -115,7 +119,9 @@ impl ColdReads {
 
     /// A record that is gone: compaction may have moved the value meanwhile, else it is lost.
     fn give_up(&mut self, wanted: Wanted, state: &State) {
-        let Some(slot) = cold_slot(state, wanted.space, &wanted.key) else { return };
+        let Some(slot) = cold_slot(state, wanted.space, &wanted.key) else {
+            return;
+        };
         if state.engine.keyspace(wanted.space).entry(slot).tip() == wanted.tip {
             tracing::error!(
                 key = %String::from_utf8_lossy(&wanted.key),
@@ -141,7 +147,9 @@ fn cold_slot(state: &State, number: u32, key: &[u8]) -> Option<Slot> {
 /// Puts a value back, unless the key has changed since. `false`: the bytes are not that effect.
 fn restore(state: &mut State, number: u32, key: &[u8], tip: u64, bytes: &[u8]) -> bool {
     let mut deps = Vec::new();
-    let Ok(stamped) = unmarshal_effect(tip, bytes, &mut deps) else { return false };
+    let Ok(stamped) = unmarshal_effect(tip, bytes, &mut deps) else {
+        return false;
+    };
     if stamped.effect.key != key {
         return false;
     }
@@ -158,17 +166,26 @@ fn restore(state: &mut State, number: u32, key: &[u8], tip: u64, bytes: &[u8]) -
 /// not be left in the middle.
 pub fn warm_up(state: &mut State, db: u32, key: &[u8]) {
     let number = state.engine.place(db);
-    let Some(slot) = cold_slot(state, number, key) else { return };
+    let Some(slot) = cold_slot(state, number, key) else {
+        return;
+    };
     let tip = state.engine.keyspace(number).entry(slot).tip();
-    let Some(log) = state.journal.log() else { return };
+    let Some(log) = state.journal.log() else {
+        return;
+    };
     // A value is dropped only when its record is on disk, so it is never pending.
-    let Locate::At(mut read) = log.locate(tip) else { return };
+    let Locate::At(mut read) = log.locate(tip) else {
+        return;
+    };
     let mut io = BlockingIo::new();
     let mut progress = read.start();
     while let Progress::Read(request) = progress {
         let buf = AlignedBuf::with_capacity(request.len);
         io.read(request.file(), buf, request.offset, request.len);
-        let bytes = io.completion().and_then(|(_, _, buf)| buf).unwrap_or_default();
+        let bytes = io
+            .completion()
+            .and_then(|(_, _, buf)| buf)
+            .unwrap_or_default();
         progress = read.on_read(&bytes);
     }
     if let Progress::Found(bytes) = progress {

@@ -39,8 +39,15 @@ impl Compaction {
         if self.reading.is_some() {
             return;
         }
-        let Some(compactor) = &mut self.active else { return };
-        let State { journal, engine, now, .. } = state;
+        let Some(compactor) = &mut self.active else {
+            return;
+        };
+        let State {
+            journal,
+            engine,
+            now,
+            ..
+        } = state;
         let Some(log) = journal.log_mut() else { return };
         // What is written again must not fill the log's buffer: traffic comes first.
         if log.is_full() || log.refusal().is_some() {
@@ -75,7 +82,9 @@ impl Compaction {
     }
 
     fn start(&mut self, state: &mut State) {
-        let Some(log) = state.journal.log() else { return };
+        let Some(log) = state.journal.log() else {
+            return;
+        };
         if self.is_damaged {
             return;
         }

@@ -94,7 +94,9 @@ mod tests {
         let mut cursors = Cursors::default();
         let cursor = cursors.remember(7, b"key");
         assert!(cursor < 1 << 53);
-        let Position::Remembered { shard, number } = Position::of_cursor(cursor) else { panic!() };
+        let Position::Remembered { shard, number } = Position::of_cursor(cursor) else {
+            panic!()
+        };
         assert_eq!(shard, 7);
         assert_eq!(cursors.recall(number), Some(&b"key"[..]));
         assert_eq!(cursors.recall(number), Some(&b"key"[..]));
@@ -109,7 +111,9 @@ mod tests {
             cursors.remember(0, b"later");
         }
         assert_eq!(cursors.positions.len(), REMEMBERED_MAX);
-        let Position::Remembered { number, .. } = Position::of_cursor(first) else { panic!() };
+        let Position::Remembered { number, .. } = Position::of_cursor(first) else {
+            panic!()
+        };
         assert_eq!(cursors.recall(number), None);
     }
 }

@@ -33,8 +33,14 @@ pub fn start(config: &Config) -> io::Result<()> {
     if config.logfile.is_empty() {
         registry.with(fmt::layer().with_target(false)).init();
     } else {
-        let file = OpenOptions::new().create(true).append(true).open(&config.logfile)?;
-        let layer = fmt::layer().with_target(false).with_ansi(false).with_writer(Mutex::new(file));
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&config.logfile)?;
+        let layer = fmt::layer()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(Mutex::new(file));
         registry.with(layer).init();
     }
     Ok(())

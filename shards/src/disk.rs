@@ -63,7 +63,9 @@ impl<'d> Disk<'d> {
     pub fn start_read(&mut self, owner: Owner, request: &ReadRequest) -> u64 {
         let op = self.number(owner);
         let buf = AlignedBuf::with_capacity(request.len);
-        self.driver.read(request.file(), buf, request.len, request.offset, op).expect(FEW);
+        self.driver
+            .read(request.file(), buf, request.len, request.offset, op)
+            .expect(FEW);
         op
     }
 }

@@ -49,7 +49,11 @@ enum Outcome {
 impl Core {
     /// Executes the commands in `buf`; returns how many bytes are done with.
     pub(crate) fn run_commands(&mut self, conn: &mut Connection, buf: &[u8]) -> usize {
-        let Some(mut client) = self.state.clients.get_mut(conn.client).and_then(Option::take)
+        let Some(mut client) = self
+            .state
+            .clients
+            .get_mut(conn.client)
+            .and_then(Option::take)
         else {
             return buf.len();
         };
@@ -129,26 +133,26 @@ impl Core {
         // What is parsed before AUTH is bounded more tightly, so AUTH must run before the next.
         let most = if client.authenticated { argvs.len() } else { 1 };
         conn.parser.set_authenticated(client.authenticated);
-        let parse = |parser: &mut RequestParser, batch: &mut Batch, argv: &mut Argv| {
-            match parser.parse(&buf[batch.consumed..], argv) {
-                Ok(Parsed::Complete { consumed }) => {
-                    batch.spans[batch.count] = (batch.consumed, batch.consumed + consumed);
-                    batch.count += 1;
-                    batch.consumed += consumed;
-                    true
-                }
-                Ok(Parsed::Skipped { consumed }) => {
-                    batch.consumed += consumed;
-                    batch.consumed < buf.len()
-                }
-                Ok(Parsed::Incomplete { .. }) => {
-                    batch.is_exhausted = true;
-                    false
-                }
-                Err(error) => {
-                    batch.error = Some(error);
-                    false
-                }
+        let parse = |parser: &mut RequestParser, batch: &mut Batch, argv: &mut Argv| match parser
+            .parse(&buf[batch.consumed..], argv)
+        {
+            Ok(Parsed::Complete { consumed }) => {
+                batch.spans[batch.count] = (batch.consumed, batch.consumed + consumed);
+                batch.count += 1;
+                batch.consumed += consumed;
+                true
+            }
+            Ok(Parsed::Skipped { consumed }) => {
+                batch.consumed += consumed;
+                batch.consumed < buf.len()
+            }
+            Ok(Parsed::Incomplete { .. }) => {
+                batch.is_exhausted = true;
+                false
+            }
+            Err(error) => {
+                batch.error = Some(error);
+                false
             }
         };
         while batch.count < most {
@@ -191,7 +195,11 @@ impl Core {
         args: Args<'_>,
         bytes: &[u8],
     ) -> Outcome {
-        let Some(row) = args.get(0).and_then(table::find).map(|row| row.resolve(args)) else {
+        let Some(row) = args
+            .get(0)
+            .and_then(table::find)
+            .map(|row| row.resolve(args))
+        else {
             self.refuse(conn, client, &unknown_command(args));
             return Outcome::Done;
         };
@@ -209,13 +217,11 @@ impl Core {
             self.feed_monitors(client, args);
         }
         match self.target(row, args) {
-            Target::Here => {
-                match self.residence(client.db, row, args) {
-                    Residence::Resident => self.run_here(conn, client, row, args, None),
-                    Residence::Coming => return Outcome::Stopped(Blocked::Cold),
-                    Residence::Lost => self.refuse(conn, client, &LOST),
-                }
-            }
+            Target::Here => match self.residence(client.db, row, args) {
+                Residence::Resident => self.run_here(conn, client, row, args, None),
+                Residence::Coming => return Outcome::Stopped(Blocked::Cold),
+                Residence::Lost => self.refuse(conn, client, &LOST),
+            },
             Target::There(shard) => {
                 if self.mesh.is_congested(shard) {
                     return Outcome::Stopped(Blocked::Congestion);
@@ -243,14 +249,27 @@ impl Core {
             return Target::Here;
         }
         let here = self.state.number;
-        let place = |shard| if shard == here { Target::Here } else { Target::There(shard) };
+        let place = |shard| {
+            if shard == here {
+                Target::Here
+            } else {
+                Target::There(shard)
+            }
+        };
         match row.command.route {
             Route::Local => Target::Here,
             Route::AllShards => Target::Hold((0..shards).filter(|&s| s != here).collect()),
             Route::Cursor => {
-                let cursor = args.get(1).and_then(causet_proto::resp::parse_u64).unwrap_or(0);
+                let cursor = args
+                    .get(1)
+                    .and_then(causet_proto::resp::parse_u64)
+                    .unwrap_or(0);
                 let shard = Position::of_cursor(cursor).shard();
-                if shard < shards { place(shard) } else { Target::Here }
+                if shard < shards {
+                    place(shard)
+                } else {
+                    Target::Here
+                }
             }
             Route::Keys => {
                 let owner = |at: usize| Slot::of_key(&args[at]).shard(shards);
@@ -283,10 +302,20 @@ impl Core {
     ) {
         let mode = client.reply_mode;
         let mut unsent = SendBuf::new();
-        let out = if mode == ReplyMode::On { conn.reply_buffer() } else { &mut unsent };
+        let out = if mode == ReplyMode::On {
+            conn.reply_buffer()
+        } else {
+            &mut unsent
+        };
         let arena = &self.arena;
         execute::run(
-            Environment { state: &mut self.state, client, out, arena, held },
+            Environment {
+                state: &mut self.state,
+                client,
+                out,
+                arena,
+                held,
+            },
             row,
             args,
         );
@@ -329,8 +358,8 @@ impl Core {
         client.commands += 1;
         let collected = &mut self.forwarding[usize::from(shard)];
         // A SELECT or HELLO in the middle of a batch divides it.
-        if let Some(requests) = collected
-            .take_if(|other| other.db != client.db || other.protocol != client.protocol)
+        if let Some(requests) =
+            collected.take_if(|other| other.db != client.db || other.protocol != client.protocol)
         {
             self.mesh.send(shard, Message::Requests(requests));
         }
@@ -378,7 +407,12 @@ impl Core {
         // What this connection sent before must arrive first: the rings keep the order.
         self.send_forwarding();
         for &shard in shards {
-            self.mesh.send(shard, Message::Lend { borrower: self.state.number });
+            self.mesh.send(
+                shard,
+                Message::Lend {
+                    borrower: self.state.number,
+                },
+            );
         }
         while self.mesh.flush(&mut |handle| handle.waker().wake()) {
             // A full ring empties without this shard's help.
@@ -405,8 +439,7 @@ impl Core {
     }
 
     fn feed_monitors(&mut self, client: &Client, args: Args<'_>) {
-        let line: Arc<[u8]> =
-            monitor_line(self.state.now, client.db, &client.address, args).into();
+        let line: Arc<[u8]> = monitor_line(self.state.now, client.db, &client.address, args).into();
         for peer in self.mesh.peers() {
             self.mesh.send(peer, Message::Monitor(Arc::clone(&line)));
         }

@@ -35,12 +35,7 @@ pub struct Environment<'e> {
 /// # Errors
 /// The error to reply; the refusal is counted.
 #[inline]
-pub fn check(
-    state: &mut State,
-    client: &Client,
-    row: Row,
-    args: Args<'_>,
-) -> Result<(), Failure> {
+pub fn check(state: &mut State, client: &Client, row: Row, args: Args<'_>) -> Result<(), Failure> {
     let outcome = may_run(state, client, row.command, args);
     if outcome.is_err() {
         state.stats.command(row.number).rejected += 1;
@@ -83,7 +78,13 @@ fn may_run(
 /// Runs a command that passed [`check`].
 #[inline]
 pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
-    let Environment { state, client, out, arena, held } = env;
+    let Environment {
+        state,
+        client,
+        out,
+        arena,
+        held,
+    } = env;
     let began = ticks::now();
     let built_before = out.tail().len();
     let mut call = Call {
@@ -111,7 +112,12 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
             true
         }
     };
-    let Call { state, client, held, .. } = call;
+    let Call {
+        state,
+        client,
+        held,
+        ..
+    } = call;
     if let Some(mut held) = held {
         // The reply must not tell of what another shard's log may still lose.
         let home = state.number;
@@ -126,12 +132,24 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
     let nanos = ticks::nanos_since(began);
     let tracks_latency = state.config.latency_tracking;
     state.stats.commands += 1;
-    state.stats.command(row.number).count(nanos, failed, tracks_latency);
+    state
+        .stats
+        .command(row.number)
+        .count(nanos, failed, tracks_latency);
     client.commands += 1;
     client.last_command = row.command.name;
-    let event = if row.command.has(flag::FAST) { "fast-command" } else { "command" };
+    let event = if row.command.has(flag::FAST) {
+        "fast-command"
+    } else {
+        "command"
+    };
     let threshold_ms = state.config.latency_monitor_threshold;
-    state.latency.record(event, state.now.unix_ms() / 1000, nanos / 1_000_000, threshold_ms);
+    state.latency.record(
+        event,
+        state.now.unix_ms() / 1000,
+        nanos / 1_000_000,
+        threshold_ms,
+    );
     let limit_micros = state.config.slowlog_log_slower_than;
     if limit_micros >= 0
         && nanos / 1000 >= limit_micros as u64

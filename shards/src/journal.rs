@@ -106,7 +106,9 @@ impl Journal {
     /// Why no write can be taken now, if so.
     #[inline]
     pub fn refusing(&self) -> Option<&str> {
-        self.log().and_then(Log::refusal).map(|refusal| refusal.reason.as_str())
+        self.log()
+            .and_then(Log::refusal)
+            .map(|refusal| refusal.reason.as_str())
     }
 
     /// The position that must be durable before what was read or written until now may be told to
@@ -126,7 +128,9 @@ impl Journal {
 
     /// The log's figures.
     pub fn stats(&self) -> JournalStats {
-        let Some(log) = self.log() else { return JournalStats::default() };
+        let Some(log) = self.log() else {
+            return JournalStats::default();
+        };
         let stats = log.stats();
         JournalStats {
             enabled: true,

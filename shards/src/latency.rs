@@ -74,7 +74,10 @@ impl LatencyMonitor {
     #[inline]
     pub fn record(&mut self, event: &'static str, at_s: u64, millis: u64, threshold_ms: u64) {
         if threshold_ms != 0 && millis >= threshold_ms {
-            self.events.entry(event).or_default().add(Sample { at_s, millis });
+            self.events
+                .entry(event)
+                .or_default()
+                .add(Sample { at_s, millis });
         }
     }
 
@@ -137,7 +140,13 @@ mod tests {
         left.merge(&right);
         let history = left.history(b"command").expect("was recorded");
         assert_eq!(history.samples().len(), 160);
-        assert_eq!(history.latest(), Some(Sample { at_s: 319, millis: 6 }));
+        assert_eq!(
+            history.latest(),
+            Some(Sample {
+                at_s: 319,
+                millis: 6
+            })
+        );
         assert_eq!(history.millis_max, 50);
     }
 }

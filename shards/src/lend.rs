@@ -39,7 +39,9 @@ impl Desk {
     pub fn new(shards: u16) -> Self {
         Desk {
             taken: AtomicBool::new(false),
-            lent: (0..shards).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
+            lent: (0..shards)
+                .map(|_| AtomicPtr::new(ptr::null_mut()))
+                .collect(),
             threads: (0..shards).map(|_| OnceLock::new()).collect(),
         }
     }
@@ -115,7 +117,8 @@ impl<'d> Held<'d> {
     #[inline]
     pub fn owner<'s>(&'s mut self, home: &'s mut State, key: &[u8]) -> &'s mut State {
         let shard = Slot::of_key(key).shard(self.states.len() as u16);
-        self.shard(home, shard).expect("a command touches only the keys that its row names")
+        self.shard(home, shard)
+            .expect("a command touches only the keys that its row names")
     }
 
     /// The state of one shard, if it is held or home.

@@ -95,7 +95,11 @@ pub fn connect(shards: u16) -> Vec<Mesh> {
     for from in 0..usize::from(shards) {
         for to in (0..usize::from(shards)).filter(|&to| to != from) {
             let (ring, consumer) = RingBuffer::new(RING_MESSAGES);
-            meshes[from].outgoing[to] = Some(Outgoing { ring, outbox: VecDeque::new(), bell: None });
+            meshes[from].outgoing[to] = Some(Outgoing {
+                ring,
+                outbox: VecDeque::new(),
+                bell: None,
+            });
             meshes[to].incoming[from] = Some(consumer);
         }
     }
@@ -121,18 +125,26 @@ impl Mesh {
     /// If `peer` is this shard.
     pub fn send(&mut self, peer: u16, message: Message) {
         let outgoing = self.outgoing[usize::from(peer)].as_mut();
-        outgoing.expect("a shard does not send to itself").outbox.push_back(message);
+        outgoing
+            .expect("a shard does not send to itself")
+            .outbox
+            .push_back(message);
     }
 
     /// Whether so much waits for `peer` that no more commands should be sent there.
     #[inline]
     pub fn is_congested(&self, peer: u16) -> bool {
-        self.outgoing[usize::from(peer)].as_ref().is_some_and(|out| out.outbox.len() > OUTBOX_MAX)
+        self.outgoing[usize::from(peer)]
+            .as_ref()
+            .is_some_and(|out| out.outbox.len() > OUTBOX_MAX)
     }
 
     /// Whether something was not handed over yet.
     pub fn has_outgoing(&self) -> bool {
-        self.outgoing.iter().flatten().any(|outgoing| !outgoing.outbox.is_empty())
+        self.outgoing
+            .iter()
+            .flatten()
+            .any(|outgoing| !outgoing.outbox.is_empty())
     }
 
     /// Hands over what fits and rings, through `ring`, the bells of those that may be asleep.

@@ -38,7 +38,9 @@ impl Target {
     fn tick(&mut self) {
         // A second each time, so that every deadline of the log has passed.
         self.ticks_ns += 1_000_000_000;
-        let Some(log) = self.journal.log_mut() else { return };
+        let Some(log) = self.journal.log_mut() else {
+            return;
+        };
         log.tick(self.ticks_ns, &mut self.io);
         while let Some((op, result, buf)) = self.io.completion() {
             log.on_complete(op, result, buf, &mut self.io);
@@ -46,7 +48,9 @@ impl Target {
     }
 
     fn finish(&mut self) -> Result<(), StartError> {
-        let Some(end) = self.journal.log_mut().map(Log::request_flush) else { return Ok(()) };
+        let Some(end) = self.journal.log_mut().map(Log::request_flush) else {
+            return Ok(());
+        };
         while let Some(log) = self.journal.log()
             && log.durable_lsn() < end
         {
@@ -65,7 +69,11 @@ impl Target {
 /// What reading or writing meets; the old generation then stays in force, unchanged.
 pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), StartError> {
     let meta = data.meta();
-    tracing::info!(from = meta.shards, to = shards, "re-partitioning the logs by slot");
+    tracing::info!(
+        from = meta.shards,
+        to = shards,
+        "re-partitioning the logs by slot"
+    );
     // The hash seed is only for the tables in memory, which go when this is done.
     let options = |stream| EngineOptions {
         node: NodeId(meta.node),
@@ -86,14 +94,23 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
         let log_options = log_options(config, meta.node, number);
         let (log, _) = recover(&dir, log_options, Client::inline(), &mut engine)?;
         let journal = Journal::On(Box::new(log));
-        targets.push(Target { engine, journal, io: BlockingIo::new(), ticks_ns: 0 });
+        targets.push(Target {
+            engine,
+            journal,
+            io: BlockingIo::new(),
+            ticks_ns: 0,
+        });
     }
     let mut keys = 0u64;
     for number in 0..meta.shards {
         let mut engine = Engine::new(options(number));
         let log_options = log_options(config, meta.node, number);
-        let (log, _) =
-            recover(&data.shard(number), log_options, Client::inline(), &mut engine)?;
+        let (log, _) = recover(
+            &data.shard(number),
+            log_options,
+            Client::inline(),
+            &mut engine,
+        )?;
         drop(log);
         for db in 0..engine.databases() {
             for entry in engine.space(db).iter() {
@@ -104,9 +121,15 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
                     expires_ms: entry.expires_ms(),
                     state: &state,
                 };
-                let effect = Effect { db, key: entry.key(), payload: Payload::Snapshot(snapshot) };
+                let effect = Effect {
+                    db,
+                    key: entry.key(),
+                    payload: Payload::Snapshot(snapshot),
+                };
                 let now = Now { unix_ns: unix_ns() };
-                target.engine.commit(&mut target.journal, now, &[effect], false);
+                target
+                    .engine
+                    .commit(&mut target.journal, now, &[effect], false);
                 target.relieve();
                 keys += 1;
             }

@@ -71,7 +71,11 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
 
     let dir = Path::new(&config.dir);
     let (data, preparer) = if config.appendonly {
-        let fresh = Meta { node: random_u64()?, shards, generation: 1 };
+        let fresh = Meta {
+            node: random_u64()?,
+            shards,
+            generation: 1,
+        };
         let mut data = DataDir::open(dir, fresh)
             .map_err(|error| format!("cannot use the data directory {}: {error}", dir.display()))?;
         let preparer = Preparer::spawn()?;
@@ -101,16 +105,16 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
     let (ready_tx, ready_rx) = mpsc::channel();
     let mut threads = Vec::new();
     let mut mesh_starts = Vec::new();
-    for ((number, mesh), listening) in
-        mesh::connect(shards).into_iter().enumerate().zip(sockets)
-    {
+    for ((number, mesh), listening) in mesh::connect(shards).into_iter().enumerate().zip(sockets) {
         let number = number as u16;
         let (bells_tx, bells_rx) = mpsc::channel();
         mesh_starts.push(bells_tx);
         let log = match (&data, &preparer) {
-            (Some(data), Some(preparer)) => {
-                Some((data.shard(number), log_options(&config, node, number), preparer.client()))
-            }
+            (Some(data), Some(preparer)) => Some((
+                data.shard(number),
+                log_options(&config, node, number),
+                preparer.client(),
+            )),
             _ => None,
         };
         let plan = Plan {
@@ -172,7 +176,12 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
 fn addresses(config: &Config, port: u16) -> Vec<String> {
     let mut all = Vec::new();
     if port != 0 {
-        all.extend(config.bind.iter().map(|ip| format!("{}:{port}", ip.trim_start_matches('-'))));
+        all.extend(
+            config
+                .bind
+                .iter()
+                .map(|ip| format!("{}:{port}", ip.trim_start_matches('-'))),
+        );
     }
     if !config.unixsocket.is_empty() {
         all.push(config.unixsocket.clone());
@@ -186,7 +195,11 @@ fn gather(
 ) -> Result<Vec<Ready>, StartError> {
     let mut all = Vec::new();
     while all.len() < usize::from(shards) {
-        all.push(ready.recv().map_err(|_| "a shard ended before it was ready")??);
+        all.push(
+            ready
+                .recv()
+                .map_err(|_| "a shard ended before it was ready")??,
+        );
     }
     all.sort_by_key(|ready| ready.number);
     Ok(all)
@@ -199,7 +212,9 @@ fn report(ready: &[Ready]) {
         {
             tracing::warn!("{warning}");
         }
-        let Some(recovered) = &shard.recovered else { continue };
+        let Some(recovered) = &shard.recovered else {
+            continue;
+        };
         tracing::info!(
             shard = shard.number,
             effects = recovered.effects,
@@ -240,23 +255,40 @@ fn serve(
     let shared = Arc::clone(&state.shared);
     shared.desk.register(number);
     let _ = ready.send(Ok(message));
-    let Ok(peers) = bells.recv() else { return Ok(()) };
+    let Ok(peers) = bells.recv() else {
+        return Ok(());
+    };
     for (peer, asleep, handle) in peers {
         mesh.set_bell(peer, asleep, handle);
     }
     let shard = Shard::new(driver, state, mesh, listening)
         .map_err(|error| format!("shard {number} cannot listen: {error}"))?;
-    shard.run().map_err(|error| format!("shard {number} failed: {error}"))
+    shard
+        .run()
+        .map_err(|error| format!("shard {number} failed: {error}"))
 }
 
 type Started = (Mesh, State, AnyDriver, Vec<Listening>, Ready);
 
 fn start_shard(plan: Plan) -> Result<Started, String> {
-    let Plan { number, core, shared, mesh, listening, log, seed, wanted } = plan;
+    let Plan {
+        number,
+        core,
+        shared,
+        mesh,
+        listening,
+        log,
+        seed,
+        wanted,
+    } = plan;
     if let Some(core) = core
         && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
     {
-        tracing::warn!(shard = number, core, "the shard could not be pinned to its core");
+        tracing::warn!(
+            shard = number,
+            core,
+            "the shard could not be pinned to its core"
+        );
     }
     let config = shared.config();
     let driver_config = DriverConfig {
@@ -293,7 +325,13 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
         recovered,
         warning: warning.map(|reason| format!("io_uring cannot be used, epoll is: {reason}")),
     };
-    let mut state = State::new(number, shared, engine, journal, Random::new(seed.0 ^ u64::from(number)));
+    let mut state = State::new(
+        number,
+        shared,
+        engine,
+        journal,
+        Random::new(seed.0 ^ u64::from(number)),
+    );
     state.now = Now { unix_ns: unix_ns() };
     state.recency = Recency::new(false, 10, 1);
     state.adopt_config(config);
@@ -366,7 +404,10 @@ fn listen(config: &Config, shards: u16) -> Result<(Vec<Vec<Listening>>, u16), St
                         if let Some(bound) = socket.local_addr()?.as_socket() {
                             port = bound.port();
                         }
-                        sockets.push(Listening { socket, is_unix: false });
+                        sockets.push(Listening {
+                            socket,
+                            is_unix: false,
+                        });
                     }
                     Err(_) if is_optional => {}
                     Err(error) => return Err(format!("cannot listen: {error}").into()),
@@ -379,7 +420,10 @@ fn listen(config: &Config, shards: u16) -> Result<(Vec<Vec<Listening>>, u16), St
         let socket: Socket = listener::unix(Path::new(&config.unixsocket), mode, backlog)
             .map_err(|error| format!("cannot listen: {error}"))?;
         for sockets in &mut all {
-            sockets.push(Listening { socket: socket.try_clone()?, is_unix: true });
+            sockets.push(Listening {
+                socket: socket.try_clone()?,
+                is_unix: true,
+            });
         }
     }
     Ok((all, port))
@@ -397,9 +441,9 @@ fn pins(wanted: &PinCores, cores: &[usize], shards: u16) -> Vec<Option<usize>> {
     let shards = usize::from(shards);
     match wanted {
         PinCores::Nowhere => vec![None; shards],
-        PinCores::Cores(list) => {
-            (0..shards).map(|shard| list.get(shard % list.len()).map(|&c| c as usize)).collect()
-        }
+        PinCores::Cores(list) => (0..shards)
+            .map(|shard| list.get(shard % list.len()).map(|&c| c as usize))
+            .collect(),
         PinCores::Automatic if shards <= cores.len() => {
             (0..shards).map(|shard| Some(cores[shard])).collect()
         }
@@ -469,7 +513,10 @@ fn raise_descriptor_limit(maxclients: u64) {
             limit.rlim_cur = wanted;
             limit.rlim_max = limit.rlim_max.max(wanted);
             if libc::setrlimit(libc::RLIMIT_NOFILE, &limit) != 0 {
-                tracing::warn!(wanted, "the limit of open files is below what maxclients needs");
+                tracing::warn!(
+                    wanted,
+                    "the limit of open files is below what maxclients needs"
+                );
             }
         }
     }
@@ -477,14 +524,21 @@ fn raise_descriptor_limit(maxclients: u64) {
 
 /// Unix nanoseconds.
 pub fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos() as u64
 }
 
 fn random_u64() -> io::Result<u64> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is 8 writable bytes.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == 8 { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
+    if got == 8 {
+        Ok(u64::from_ne_bytes(bytes))
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn run_id() -> io::Result<String> {

@@ -202,8 +202,12 @@ impl Shard {
 
 impl Core {
     fn read_clock(&mut self) {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.state.now = Now { unix_ns: since.as_nanos() as u64 };
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.state.now = Now {
+            unix_ns: since.as_nanos() as u64,
+        };
     }
 
     /// Whether there is work that no event will announce.
@@ -214,15 +218,17 @@ impl Core {
             || self.has_expired()
             || self.state.shared.phase() == Phase::Stopping
             || self.blocked.iter().any(|&id| {
-                self.connection(id).is_some_and(|conn| conn.blocked == Blocked::Desk)
+                self.connection(id)
+                    .is_some_and(|conn| conn.blocked == Blocked::Desk)
             })
     }
 
     /// Whether something here waits for what another shard does without telling.
     fn waits_for_others(&self) -> bool {
-        self.blocked
-            .iter()
-            .any(|&id| self.connection(id).is_some_and(|conn| !conn.remote_holds.is_empty()))
+        self.blocked.iter().any(|&id| {
+            self.connection(id)
+                .is_some_and(|conn| !conn.remote_holds.is_empty())
+        })
     }
 
     fn has_expired(&self) -> bool {
@@ -230,22 +236,34 @@ impl Core {
         let engine = &self.state.engine;
         self.state.active_expire
             && (0..engine.databases()).any(|db| {
-                engine.space(db).first_expiry().is_some_and(|(at_ms, _)| at_ms <= now_ms)
+                engine
+                    .space(db)
+                    .first_expiry()
+                    .is_some_and(|(at_ms, _)| at_ms <= now_ms)
             })
     }
 
     pub(crate) fn connection(&self, id: ConnId) -> Option<&Connection> {
-        self.connections.get(id.index())?.as_deref().filter(|conn| conn.id == id)
+        self.connections
+            .get(id.index())?
+            .as_deref()
+            .filter(|conn| conn.id == id)
     }
 
     pub(crate) fn connection_mut(&mut self, id: ConnId) -> Option<&mut Connection> {
-        self.connections.get_mut(id.index())?.as_deref_mut().filter(|conn| conn.id == id)
+        self.connections
+            .get_mut(id.index())?
+            .as_deref_mut()
+            .filter(|conn| conn.id == id)
     }
 
     /// Makes sure that the connection is looked at when the turn ends.
     pub(crate) fn mark(&mut self, id: ConnId) {
         let dirty = &mut self.dirty;
-        if let Some(conn) = self.connections.get_mut(id.index()).and_then(Option::as_deref_mut)
+        if let Some(conn) = self
+            .connections
+            .get_mut(id.index())
+            .and_then(Option::as_deref_mut)
             && conn.id == id
             && !conn.is_dirty
         {
@@ -293,7 +311,9 @@ impl Core {
         self.state.stats.input_bytes += data.len() as u64;
         let now_ms = self.state.now.unix_ms();
         // The connection is taken out while its commands run, so that they may use everything else.
-        let Some(mut conn) = self.take(id) else { return };
+        let Some(mut conn) = self.take(id) else {
+            return;
+        };
         if let Some(Some(client)) = self.state.clients.get_mut(conn.client) {
             client.input_bytes += data.len() as u64;
             client.active_ms = now_ms;
@@ -324,7 +344,11 @@ impl Core {
 
     fn take(&mut self, id: ConnId) -> Option<Box<Connection>> {
         let place = self.connections.get_mut(id.index())?;
-        if place.as_ref().is_some_and(|conn| conn.id == id) { place.take() } else { None }
+        if place.as_ref().is_some_and(|conn| conn.id == id) {
+            place.take()
+        } else {
+            None
+        }
     }
 
     fn put_back(&mut self, conn: Box<Connection>) {
@@ -345,11 +369,15 @@ impl Core {
     fn admit_one(&mut self, driver: &mut AnyDriver, is_unix: bool, socket: Socket) {
         let shared = Arc::clone(&self.state.shared);
         self.state.stats.connections_received += 1;
-        let Ok((address, local_address)) = listener::address_texts(&socket) else { return };
+        let Ok((address, local_address)) = listener::address_texts(&socket) else {
+            return;
+        };
         let is_local = is_unix
-            || socket.peer_addr().ok().and_then(|a| a.as_socket()).is_some_and(|a| {
-                a.ip().to_canonical().is_loopback()
-            });
+            || socket
+                .peer_addr()
+                .ok()
+                .and_then(|a| a.as_socket())
+                .is_some_and(|a| a.ip().to_canonical().is_loopback());
         let config = Arc::clone(&self.state.config);
         let refusal = if shared.clients.load(Ordering::Relaxed) >= config.maxclients as usize {
             self.state.stats.connections_rejected += 1;
@@ -411,7 +439,9 @@ impl Core {
     /// Takes what other shards sent.
     fn receive_messages(&mut self) {
         for _ in 0..MESSAGES_PER_TURN {
-            let Some((peer, message)) = self.mesh.receive() else { return };
+            let Some((peer, message)) = self.mesh.receive() else {
+                return;
+            };
             match message {
                 Message::Requests(requests) => self.on_requests(peer, requests),
                 Message::Replies(replies) => self.on_replies(*replies),
@@ -425,7 +455,12 @@ impl Core {
     }
 
     fn on_requests(&mut self, from: u16, requests: Box<Requests>) {
-        let parked = Parked { from, replies: Vec::new(), consumed: 0, requests };
+        let parked = Parked {
+            from,
+            replies: Vec::new(),
+            consumed: 0,
+            requests,
+        };
         // Commands of one connection keep their order: behind a stopped one they wait.
         let waits = self
             .parked
@@ -440,9 +475,17 @@ impl Core {
 
     /// Sends the replies of finished requests back, when the log allows.
     pub(crate) fn answer(&mut self, parked: Parked) {
-        let Parked { from, requests, replies, .. } = parked;
-        let replies =
-            Box::new(Replies { conn: requests.conn, places: requests.places, replies });
+        let Parked {
+            from,
+            requests,
+            replies,
+            ..
+        } = parked;
+        let replies = Box::new(Replies {
+            conn: requests.conn,
+            places: requests.places,
+            replies,
+        });
         match self.state.journal.hold() {
             Some(lsn) => self.held_replies.push_back((lsn, from, replies)),
             None => self.mesh.send(from, Message::Replies(replies)),
@@ -451,7 +494,11 @@ impl Core {
 
     fn release_replies(&mut self) {
         let durable = self.state.journal.durable();
-        while self.held_replies.front().is_some_and(|(lsn, ..)| *lsn <= durable) {
+        while self
+            .held_replies
+            .front()
+            .is_some_and(|(lsn, ..)| *lsn <= durable)
+        {
             if let Some((_, peer, replies)) = self.held_replies.pop_front() {
                 self.mesh.send(peer, Message::Replies(replies));
             }
@@ -459,7 +506,11 @@ impl Core {
     }
 
     fn on_replies(&mut self, replies: Replies) {
-        let Replies { conn, places, replies } = replies;
+        let Replies {
+            conn,
+            places,
+            replies,
+        } = replies;
         if let Some(connection) = self.connection_mut(conn) {
             for (place, reply) in places.into_iter().zip(replies) {
                 connection.fill_place(place, reply);
@@ -488,7 +539,11 @@ impl Core {
         for (op, result, buf) in std::mem::take(&mut self.files) {
             let disk = &mut Disk::new(driver, &mut self.file_ops);
             // A read that failed brings no bytes, which its reader takes for damage.
-            let bytes = || buf.as_deref().filter(|_| result.is_ok()).unwrap_or_default();
+            let bytes = || {
+                buf.as_deref()
+                    .filter(|_| result.is_ok())
+                    .unwrap_or_default()
+            };
             match Owner::of(op) {
                 Owner::Cold => self.cold.on_read(op, bytes(), &mut self.state, disk),
                 Owner::Compaction => self.compaction.on_read(op, bytes()),
@@ -529,7 +584,9 @@ impl Core {
     /// Lets blocked connections go on where what they waited for is there.
     fn unblock(&mut self, driver: &mut AnyDriver) {
         for id in std::mem::take(&mut self.blocked) {
-            let Some(mut conn) = self.take(id) else { continue };
+            let Some(mut conn) = self.take(id) else {
+                continue;
+            };
             if self.still_blocked(&mut conn) {
                 self.put_back(conn);
                 continue;
@@ -574,9 +631,7 @@ impl Core {
                 conn.remote_holds.retain(|&(shard, lsn)| {
                     shared.durable[usize::from(shard)].load(Ordering::Acquire) < lsn
                 });
-                conn.hold.is_some()
-                    || !conn.remote_holds.is_empty()
-                    || self.state.journal.is_full()
+                conn.hold.is_some() || !conn.remote_holds.is_empty() || self.state.journal.is_full()
             }
             Blocked::Output => conn.output_bytes() > OUTPUT_BYTES_PAUSE / 2,
         }
@@ -585,7 +640,9 @@ impl Core {
     /// Sends what can be sent, closes what is to be closed, applies the limits.
     fn settle_connections(&mut self, driver: &mut AnyDriver) {
         for id in std::mem::take(&mut self.dirty) {
-            let Some(mut conn) = self.take(id) else { continue };
+            let Some(mut conn) = self.take(id) else {
+                continue;
+            };
             conn.is_dirty = false;
             let closes = self.settle(driver, &mut conn);
             self.put_back(conn);
@@ -598,13 +655,14 @@ impl Core {
     /// Whether the connection is to be closed.
     fn settle(&mut self, driver: &mut AnyDriver, conn: &mut Connection) -> bool {
         let now_ms = self.state.now.unix_ms();
-        let (close_now, close_after_reply, is_monitor) =
-            match self.state.clients.get(conn.client) {
-                Some(Some(client)) => {
-                    (client.close_now, client.close_after_reply, client.is_monitor)
-                }
-                _ => (true, false, false),
-            };
+        let (close_now, close_after_reply, is_monitor) = match self.state.clients.get(conn.client) {
+            Some(Some(client)) => (
+                client.close_now,
+                client.close_after_reply,
+                client.is_monitor,
+            ),
+            _ => (true, false, false),
+        };
         if close_now {
             return true;
         }
@@ -622,7 +680,11 @@ impl Core {
         }
         let output_bytes = conn.output_bytes();
         let limits = &self.state.config.client_output_buffer_limit;
-        let limit = if is_monitor { &limits.replica } else { &limits.normal };
+        let limit = if is_monitor {
+            &limits.replica
+        } else {
+            &limits.normal
+        };
         let is_over_hard = limit.hard_bytes > 0 && output_bytes as u64 >= limit.hard_bytes;
         let is_over_soft = limit.soft_bytes > 0 && output_bytes as u64 >= limit.soft_bytes;
         if is_over_soft {
@@ -704,7 +766,9 @@ impl Core {
         if self.state.shared.stopped.load(Ordering::Acquire) < self.state.shared.shards {
             return false;
         }
-        let Some(log) = self.state.journal.log_mut() else { return true };
+        let Some(log) = self.state.journal.log_mut() else {
+            return true;
+        };
         log.request_flush();
         log.tick(now_ns, &mut Disk::new(driver, &mut self.file_ops));
         let is_durable = log.durable_lsn() >= log.appended_lsn() && log.is_idle();
@@ -717,4 +781,3 @@ const PROTECTED: &str = "-DENIED Causet is running in protected mode because pro
 enabled and no password is set for the default user. In this mode connections are only accepted \
 from the loopback interface. To connect from elsewhere: set a password (requirepass), or bind to \
 the loopback interface only, or, where the network itself is trusted, set protected-mode no.\r\n";
-

@@ -123,7 +123,10 @@ impl Shared {
 
     /// The configuration.
     pub fn config(&self) -> Arc<Config> {
-        self.config.read().expect("no holder of the lock panics").clone()
+        self.config
+            .read()
+            .expect("no holder of the lock panics")
+            .clone()
     }
 
     /// CLIENT PAUSE: until `until_ms`, all commands or only writes. A pause under way is only ever
@@ -132,7 +135,8 @@ impl Shared {
         let before_ms = self.pause_until_ms.load(Ordering::Acquire);
         let was_all = before_ms > now_ms && self.pause_all.load(Ordering::Acquire);
         self.pause_all.store(all || was_all, Ordering::Release);
-        self.pause_until_ms.store(until_ms.max(before_ms), Ordering::Release);
+        self.pause_until_ms
+            .store(until_ms.max(before_ms), Ordering::Release);
     }
 
     /// CLIENT UNPAUSE: commands that wait are run at once.

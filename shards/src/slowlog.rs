@@ -61,7 +61,11 @@ impl SlowLog {
 /// A command's arguments, shortened as Redis shortens them.
 pub fn shorten<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let count = args.len();
-    let whole = if count > ARGS_MAX { ARGS_MAX - 1 } else { count };
+    let whole = if count > ARGS_MAX {
+        ARGS_MAX - 1
+    } else {
+        count
+    };
     let mut kept: Vec<Vec<u8>> = Vec::with_capacity(whole + 1);
     for arg in args.take(whole) {
         if arg.len() > ARG_BYTES_MAX {

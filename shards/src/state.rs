@@ -158,7 +158,8 @@ impl State {
             && let Some(at_ms) = self.engine.space(db).entry(slot).expires_ms()
             && at_ms <= self.now.unix_ms()
         {
-            self.engine.remove_expired(&mut self.journal, self.now, db, key);
+            self.engine
+                .remove_expired(&mut self.journal, self.now, db, key);
             self.stats.expired_keys += 1;
             found = None;
         }

@@ -100,7 +100,8 @@ impl Stats {
     #[inline]
     pub fn command(&mut self, number: usize) -> &mut CommandStats {
         if self.by_command.len() <= number {
-            self.by_command.resize_with(table::count(), CommandStats::default);
+            self.by_command
+                .resize_with(table::count(), CommandStats::default);
         }
         &mut self.by_command[number]
     }
@@ -120,7 +121,11 @@ impl Stats {
     pub fn reset(&mut self) {
         // What is not saved yet is not a statistic: it stays true over a reset.
         let changes = self.unsaved_changes();
-        *self = Stats { changes, rate: self.rate.clone(), ..Stats::default() };
+        *self = Stats {
+            changes,
+            rate: self.rate.clone(),
+            ..Stats::default()
+        };
     }
 
     /// Effects committed since the last SAVE or BGSAVE.
@@ -244,7 +249,12 @@ mod tests {
 
     #[test]
     fn a_reset_keeps_what_is_not_saved() {
-        let mut stats = Stats { changes: 7, changes_saved: 3, commands: 9, ..Stats::default() };
+        let mut stats = Stats {
+            changes: 7,
+            changes_saved: 3,
+            commands: 9,
+            ..Stats::default()
+        };
         stats.reset();
         assert_eq!((stats.unsaved_changes(), stats.commands), (4, 0));
     }

@@ -52,7 +52,9 @@ enum Action {
 
 /// Runs the tool that the command line names.
 pub fn main() -> ExitCode {
-    let Cli { log: LogCommand::Log(action) } = Cli::parse();
+    let Cli {
+        log: LogCommand::Log(action),
+    } = Cli::parse();
     match run(&action) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -66,7 +68,10 @@ pub fn main() -> ExitCode {
 fn run(action: &Action) -> io::Result<bool> {
     let (Action::Inspect { dir } | Action::Verify { dir } | Action::Repair { dir, .. }) = action;
     let Some(meta) = read_meta(dir)? else {
-        let text = format!("{} is not a data directory: it has no meta file", dir.display());
+        let text = format!(
+            "{} is not a data directory: it has no meta file",
+            dir.display()
+        );
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     };
     // Keeps a server from starting meanwhile, and says so where one runs.
@@ -104,7 +109,11 @@ fn describe(effect: &Effect<'_>) -> String {
         Payload::Meta(Meta::Persist) => "persists".into(),
         Payload::Noop => "was observed".into(),
         Payload::Snapshot(snapshot) => {
-            format!("snapshot {} of {} bytes", snapshot.type_tag.name(), snapshot.state.len())
+            format!(
+                "snapshot {} of {} bytes",
+                snapshot.type_tag.name(),
+                snapshot.state.len()
+            )
         }
         Payload::Flush => "flush".into(),
         Payload::Place { space } => format!("becomes keyspace {space}"),
@@ -123,8 +132,15 @@ fn describe_data(data: &Data<'_>) -> String {
         Scalar::Int(int) => format!(" {int}"),
         Scalar::Float(float) => format!(" {float}"),
     };
-    let element = if data.element.is_empty() { String::new() } else { shown(data.element) };
-    format!("{op} {:?} {:?} {:?} {element}{value}", data.collection, data.merge, data.placement)
+    let element = if data.element.is_empty() {
+        String::new()
+    } else {
+        shown(data.element)
+    };
+    format!(
+        "{op} {:?} {:?} {:?} {element}{value}",
+        data.collection, data.merge, data.placement
+    )
 }
 
 fn shown(bytes: &[u8]) -> String {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use causet_core::index::Slot;
 
 use crate::config::MaxmemoryPolicy;
+use crate::journal::JournalStats;
 use crate::log::Log;
 use crate::state::State;
 
@@ -26,13 +27,26 @@ impl State {
     pub fn round(&mut self) {
         let now_ms = self.now.unix_ms();
         self.recency.set_time(now_ms);
-        let totals = [self.stats.commands, self.stats.input_bytes, self.stats.output_bytes];
+        let totals = [
+            self.stats.commands,
+            self.stats.input_bytes,
+            self.stats.output_bytes,
+        ];
         self.stats.rate.sample(now_ms, totals);
         self.overhead_bytes = (0..self.engine.keyspaces() as u32)
             .map(|number| self.engine.keyspace(number).overhead_bytes())
             .sum();
         let used = self.used_bytes() as u64;
         self.shared.used_memory[usize::from(self.number)].store(used, Ordering::Relaxed);
+    }
+
+    /// The log's figures with those of its compaction.
+    pub fn journal_stats(&self) -> JournalStats {
+        JournalStats {
+            compactions: self.compactions,
+            is_compacting: self.is_compacting,
+            ..self.journal.stats()
+        }
     }
 
     /// Memory of keys, values and indexes of this shard, in bytes; the indexes' part is up to 100 ms
@@ -46,7 +60,10 @@ impl State {
     /// Removes a key whose expiry has passed.
     pub fn remove_expired(&mut self, db: u32, key: &[u8]) {
         let key = self.engine.key(key);
-        if self.engine.remove_expired(&mut self.journal, self.now, db, key) {
+        if self
+            .engine
+            .remove_expired(&mut self.journal, self.now, db, key)
+        {
             self.stats.expired_keys += 1;
         }
     }
@@ -93,18 +110,20 @@ impl State {
             return false;
         };
         let mut victims: Vec<Slot> = Vec::new();
-        self.sweep_hand = self.engine.sweep_unused(
-            number,
-            self.sweep_hand,
-            SWEEP_ENTRIES,
-            |slot| victims.push(slot),
-        );
+        self.sweep_hand =
+            self.engine
+                .sweep_unused(number, self.sweep_hand, SWEEP_ENTRIES, |slot| {
+                    victims.push(slot)
+                });
         let mut freed = false;
         for slot in victims {
             if self.engine.keyspace(number).entry(slot).value_bytes() < COOL_BYTES_MIN {
                 continue;
             }
-            if self.engine.cool(&mut self.journal, self.now, number, slot, written) {
+            if self
+                .engine
+                .cool(&mut self.journal, self.now, number, slot, written)
+            {
                 self.stats.cooled_keys += 1;
                 self.sweep_freed = true;
                 freed = true;
@@ -163,11 +182,11 @@ impl State {
             found += 1;
             // Higher is colder.
             let rank = match policy {
-                AllkeysLfu | VolatileLfu => {
-                    255 - u64::from(self.recency.frequency(entry.access()))
+                AllkeysLfu | VolatileLfu => 255 - u64::from(self.recency.frequency(entry.access())),
+                _ => {
+                    self.recency.idle_seconds(entry.access()) << 2
+                        | 3 - u64::from(entry.frequency())
                 }
-                _ => self.recency.idle_seconds(entry.access()) << 2
-                    | 3 - u64::from(entry.frequency()),
             };
             if best.is_none_or(|(other, _)| rank > other) {
                 best = Some((rank, slot));

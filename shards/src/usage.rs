@@ -37,7 +37,9 @@ impl Memory {
     /// As [`Memory::read`], and moves the peak that `shared` remembers. Returns the peak as well.
     pub fn read_with_peak(shared: &Shared) -> (Memory, u64) {
         let memory = Memory::read();
-        let before = shared.memory_peak.fetch_max(memory.allocated, Ordering::Relaxed);
+        let before = shared
+            .memory_peak
+            .fetch_max(memory.allocated, Ordering::Relaxed);
         (memory, before.max(memory.allocated))
     }
 }
@@ -54,8 +56,12 @@ fn resident_bytes() -> Option<u64> {
 /// Physical memory of the machine in bytes; 0 where it cannot be read.
 pub fn machine_bytes() -> u64 {
     // SAFETY: no pointers are passed; an unknown name gives -1, which becomes 0 below.
-    let (pages, page_bytes) =
-        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let (pages, page_bytes) = unsafe {
+        (
+            libc::sysconf(libc::_SC_PHYS_PAGES),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        )
+    };
     u64::try_from(pages).unwrap_or(0) * u64::try_from(page_bytes).unwrap_or(0)
 }
 
@@ -63,7 +69,9 @@ pub fn machine_bytes() -> u64 {
 ///
 /// A decay time of 0 purges an arena at once; the arena's own time is put back afterwards.
 pub fn purge() -> bool {
-    let Ok(count) = arenas::narenas::read() else { return false };
+    let Ok(count) = arenas::narenas::read() else {
+        return false;
+    };
     let mut purged = false;
     for arena in 0..count {
         for kind in ["dirty", "muzzy"] {
@@ -116,7 +124,10 @@ impl Cpu {
             return Cpu::default();
         }
         let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-        Cpu { system: seconds(usage.ru_stime), user: seconds(usage.ru_utime) }
+        Cpu {
+            system: seconds(usage.ru_stime),
+            user: seconds(usage.ru_utime),
+        }
     }
 }
 

@@ -175,8 +175,17 @@ impl<'c, 'a> Call<'c, 'a> {
         let db = self.context.db();
         let counts = self.command.has(flag::READONLY);
         let touches = !self.client.no_touch && !self.command.has(flag::NO_TOUCH);
-        let Call { state, client, out, held, .. } = self;
-        let output = Output { out, protocol: client.protocol };
+        let Call {
+            state,
+            client,
+            out,
+            held,
+            ..
+        } = self;
+        let output = Output {
+            out,
+            protocol: client.protocol,
+        };
         let state = match held {
             None => &mut **state,
             Some(held) => held.owner(state, key),
@@ -237,10 +246,7 @@ impl<'c, 'a> Call<'c, 'a> {
     /// # Errors
     /// WRONGTYPE where another type is there.
     #[inline]
-    pub fn split_string(
-        &mut self,
-        key: &[u8],
-    ) -> Result<(Option<Text<'_>>, Output<'_>), Failure> {
+    pub fn split_string(&mut self, key: &[u8]) -> Result<(Option<Text<'_>>, Output<'_>), Failure> {
         match self.split(key) {
             (None, output) => Ok((None, output)),
             (Some(entry), output) if entry.type_tag() == TypeTag::String => {
@@ -287,13 +293,26 @@ impl<'c, 'a> Call<'c, 'a> {
         expires_ms: Option<u64>,
         state: &'a [u8],
     ) {
-        let snapshot = Snapshot { type_tag, expires_ms, state };
-        self.context.emit_effect(Effect { db, key, payload: Payload::Snapshot(snapshot) });
+        let snapshot = Snapshot {
+            type_tag,
+            expires_ms,
+            state,
+        };
+        self.context.emit_effect(Effect {
+            db,
+            key,
+            payload: Payload::Snapshot(snapshot),
+        });
     }
 
     /// Commits what was emitted, each effect on the shard that owns its key.
     pub(crate) fn commit(&mut self) {
-        let Call { state, held, context, .. } = self;
+        let Call {
+            state,
+            held,
+            context,
+            ..
+        } = self;
         match held {
             None => {
                 let now = state.now;

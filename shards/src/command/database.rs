@@ -152,7 +152,11 @@ fn swapdb<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         let engine = &call.state.engine;
         for (db, space) in [(first, engine.place(second)), (second, engine.place(first))] {
             let payload = Payload::Place { space };
-            call.context.emit_effect(Effect { db, key: b"", payload });
+            call.context.emit_effect(Effect {
+                db,
+                key: b"",
+                payload,
+            });
         }
     }
     call.reply().ok();

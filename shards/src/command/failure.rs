@@ -70,8 +70,13 @@ pub fn unknown_command(args: Args<'_>) -> Failure {
         quoted.extend(b"' ");
     }
     let name = cut(args.get(0).unwrap_or_default(), QUOTED_BYTES_MAX);
-    let text =
-        [b"ERR unknown command '", &name[..], b"', with args beginning with: ", &quoted].concat();
+    let text = [
+        b"ERR unknown command '",
+        &name[..],
+        b"', with args beginning with: ",
+        &quoted,
+    ]
+    .concat();
     Failure(Cow::Owned(text))
 }
 
@@ -85,14 +90,19 @@ mod tests {
         let mut request = Vec::new();
         write_request(&mut request, words);
         let mut argv = Argv::new();
-        RequestParser::new().parse(&request, &mut argv).expect("a whole request");
+        RequestParser::new()
+            .parse(&request, &mut argv)
+            .expect("a whole request");
         String::from_utf8(unknown_command(argv.args(&request)).0.into_owned()).expect("text")
     }
 
     #[test]
     fn unknown_commands_are_quoted_as_redis_quotes_them() {
         let cases: [(&[&str], &str); 2] = [
-            (&["foo"], "ERR unknown command 'foo', with args beginning with: "),
+            (
+                &["foo"],
+                "ERR unknown command 'foo', with args beginning with: ",
+            ),
             (
                 &["foo", "bar", "ba z"],
                 "ERR unknown command 'foo', with args beginning with: 'bar' 'ba z' ",

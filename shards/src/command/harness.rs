@@ -43,10 +43,18 @@ impl Harness {
             seed: HashSeed(7),
             limits: Limits::default(),
         });
-        let mut state =
-            State::new(0, Arc::new(shared), engine, Journal::Off, Random::new(42));
-        state.now = Now { unix_ns: 1_000_000_000_000_000 };
-        Harness { state, client: Client { id: 1, authenticated: true, ..Client::default() } }
+        let mut state = State::new(0, Arc::new(shared), engine, Journal::Off, Random::new(42));
+        state.now = Now {
+            unix_ns: 1_000_000_000_000_000,
+        };
+        Harness {
+            state,
+            client: Client {
+                id: 1,
+                authenticated: true,
+                ..Client::default()
+            },
+        }
     }
 
     /// Moves the clock.

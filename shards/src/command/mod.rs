@@ -12,21 +12,32 @@ pub mod table;
 #[cfg(test)]
 mod harness;
 
+mod acl;
+mod client;
+mod cluster;
+mod config;
 mod connection;
+mod container;
 mod database;
+mod debug;
 mod dump;
 mod element_scan;
 mod expire;
 mod generic;
 mod hash;
+mod info;
 mod interval;
+mod introspection;
+mod latency;
 mod lcs;
 mod list;
+mod memory;
 mod overlay;
 mod sample;
 mod scan;
 mod server;
 mod set;
+mod slowlog;
 mod sort;
 mod sorted_range;
 mod sorted_set;
@@ -34,8 +45,10 @@ mod string;
 
 use causet_proto::resp::Args;
 
+pub use acl::categories;
 pub use call::Call;
-pub use failure::Failure;
+pub use failure::{Failure, unknown_command};
+pub use server::monitor_line;
 
 /// Runs a command: writes the reply to `call`, or returns the error to be replied.
 ///
@@ -87,6 +100,10 @@ pub mod category {
     pub const KEYSPACE: u32 = 1 << 0;
     /// Not for untrusted clients.
     pub const DANGEROUS: u32 = 1 << 1;
+    /// For operators, though not flagged as such: ROLE, LASTSAVE.
+    pub const ADMIN: u32 = 1 << 2;
+    /// About connections, though not in that group: WAIT, COMMAND.
+    pub const CONNECTION: u32 = 1 << 3;
 }
 
 /// Which arguments are keys.
@@ -102,17 +119,41 @@ pub struct Keys {
 
 impl Keys {
     /// No keys.
-    pub const NONE: Keys = Keys { first: 0, last: 0, step: 0 };
+    pub const NONE: Keys = Keys {
+        first: 0,
+        last: 0,
+        step: 0,
+    };
     /// One key, the first argument.
-    pub const ONE: Keys = Keys { first: 1, last: 1, step: 1 };
+    pub const ONE: Keys = Keys {
+        first: 1,
+        last: 1,
+        step: 1,
+    };
     /// Two keys, the first two arguments.
-    pub const TWO: Keys = Keys { first: 1, last: 2, step: 1 };
+    pub const TWO: Keys = Keys {
+        first: 1,
+        last: 2,
+        step: 1,
+    };
     /// Every argument is a key.
-    pub const ALL: Keys = Keys { first: 1, last: -1, step: 1 };
+    pub const ALL: Keys = Keys {
+        first: 1,
+        last: -1,
+        step: 1,
+    };
     /// Keys and values in turn.
-    pub const PAIRS: Keys = Keys { first: 1, last: -1, step: 2 };
+    pub const PAIRS: Keys = Keys {
+        first: 1,
+        last: -1,
+        step: 2,
+    };
     /// One key, the second argument (OBJECT ENCODING key).
-    pub const SECOND: Keys = Keys { first: 2, last: 2, step: 1 };
+    pub const SECOND: Keys = Keys {
+        first: 2,
+        last: 2,
+        step: 1,
+    };
 
     /// The positions of the keys among `len` arguments, the name included.
     pub fn positions(self, len: usize) -> impl Iterator<Item = usize> {
@@ -122,8 +163,14 @@ impl Keys {
             self.last as isize
         };
         let first = self.first as isize;
-        let range = if first == 0 { 1..=0 } else { first..=last.min(len as isize - 1) };
-        range.step_by(self.step.max(1) as usize).map(|at| at as usize)
+        let range = if first == 0 {
+            1..=0
+        } else {
+            first..=last.min(len as isize - 1)
+        };
+        range
+            .step_by(self.step.max(1) as usize)
+            .map(|at| at as usize)
     }
 }
 
@@ -194,7 +241,11 @@ impl Command {
     /// Whether `len` arguments (name included) are acceptable.
     #[inline]
     pub const fn accepts(&self, len: usize) -> bool {
-        if self.arity >= 0 { len == self.arity as usize } else { len >= -self.arity as usize }
+        if self.arity >= 0 {
+            len == self.arity as usize
+        } else {
+            len >= -self.arity as usize
+        }
     }
 
     /// The name without its container.
@@ -206,5 +257,3 @@ impl Command {
 fn unreachable_handler<'a>(_: &mut Call<'_, 'a>, _: Args<'a>) -> Result<(), Failure> {
     Err(Failure::from("ERR command row without a handler"))
 }
-
-pub fn monitor_line(_: causet_core::engine::Now, _: u32, _: &str, _: Args<'_>) -> Vec<u8> { Vec::new() }

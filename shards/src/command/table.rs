@@ -21,7 +21,17 @@ const GROUPS: &[&[Command]] = &[
     sorted_set::COMMANDS,
     sorted_range::COMMANDS,
     connection::COMMANDS,
+    client::COMMANDS,
     server::COMMANDS,
+    info::COMMANDS,
+    config::COMMANDS,
+    introspection::COMMANDS,
+    memory::COMMANDS,
+    slowlog::COMMANDS,
+    latency::COMMANDS,
+    debug::COMMANDS,
+    acl::COMMANDS,
+    cluster::COMMANDS,
 ];
 
 /// Longest name of a command, in bytes; what is longer is unknown without a look-up.
@@ -45,7 +55,13 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let mut by_name = HashMap::default();
     let mut count = 0;
     for command in all() {
-        by_name.insert(command.name.as_bytes(), Row { command, number: count });
+        by_name.insert(
+            command.name.as_bytes(),
+            Row {
+                command,
+                number: count,
+            },
+        );
         count += 1 + command.subcommands.len();
     }
     Table { by_name, count }
@@ -85,10 +101,14 @@ impl Row {
         }
         let Some(name) = args.get(1) else { return self };
         let subs = self.command.subcommands;
-        let found =
-            subs.iter().position(|s| s.short_name().as_bytes().eq_ignore_ascii_case(name));
+        let found = subs
+            .iter()
+            .position(|s| s.short_name().as_bytes().eq_ignore_ascii_case(name));
         match found {
-            Some(at) => Row { command: &subs[at], number: self.number + 1 + at },
+            Some(at) => Row {
+                command: &subs[at],
+                number: self.number + 1 + at,
+            },
             None => self,
         }
     }
@@ -102,10 +122,18 @@ mod tests {
     fn rows_are_whole_and_names_are_unique() {
         let mut names = std::collections::HashSet::new();
         for command in all_rows() {
-            assert!(names.insert(command.name), "{} is declared twice", command.name);
+            assert!(
+                names.insert(command.name),
+                "{} is declared twice",
+                command.name
+            );
             assert!(command.name.len() <= NAME_BYTES_MAX * 2);
             assert_eq!(command.name, command.name.to_ascii_lowercase());
-            assert!(!command.summary.is_empty(), "{} has no summary", command.name);
+            assert!(
+                !command.summary.is_empty(),
+                "{} has no summary",
+                command.name
+            );
             assert_ne!(command.arity, 0, "{}", command.name);
             let writes = command.has(flag::WRITE) && command.has(flag::READONLY);
             assert!(!writes, "{} both writes and only reads", command.name);

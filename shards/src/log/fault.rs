@@ -82,7 +82,11 @@ impl FaultIo {
 
     fn store(&mut self, file: &Arc<File>, bytes: &[u8], offset: u64) {
         let before = read_back(file, offset, bytes.len());
-        self.unsynced.push(Unsynced { file: Arc::clone(file), offset, before });
+        self.unsynced.push(Unsynced {
+            file: Arc::clone(file),
+            offset,
+            before,
+        });
         put(file, offset, bytes);
     }
 }
@@ -128,7 +132,8 @@ impl LogIo for FaultIo {
                 self.finish(Err(io::Error::from_raw_os_error(errno)), None)
             }
             _ => {
-                self.unsynced.retain(|write| !Arc::ptr_eq(&write.file, file));
+                self.unsynced
+                    .retain(|write| !Arc::ptr_eq(&write.file, file));
                 self.finish(Ok(0), None)
             }
         }
@@ -144,7 +149,11 @@ impl LogIo for FaultIo {
 impl FaultIo {
     /// What is durable now is not undone with an older unsynced write under it.
     fn settle(&mut self, file: &Arc<File>, offset: u64, bytes: &[u8]) {
-        for write in self.unsynced.iter_mut().filter(|write| Arc::ptr_eq(&write.file, file)) {
+        for write in self
+            .unsynced
+            .iter_mut()
+            .filter(|write| Arc::ptr_eq(&write.file, file))
+        {
             let from = offset.max(write.offset);
             let to = (offset + bytes.len() as u64).min(write.offset + write.before.len() as u64);
             if from < to {

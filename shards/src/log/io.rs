@@ -5,8 +5,8 @@
 //! belongs to the operation from submission to completion, and comes back with it.
 
 use std::collections::VecDeque;
-use std::io;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -68,7 +68,8 @@ impl LogIo for BlockingIo {
         };
         let flags = if dsync { libc::RWF_DSYNC } else { 0 };
         // SAFETY: one iovec over memory that `buf` owns for the whole call; the kernel only reads it.
-        let written = unsafe { libc::pwritev2(file.as_raw_fd(), &part, 1, offset.cast_signed(), flags) };
+        let written =
+            unsafe { libc::pwritev2(file.as_raw_fd(), &part, 1, offset.cast_signed(), flags) };
         self.finish(written, Some(buf))
     }
 
@@ -82,7 +83,14 @@ impl LogIo for BlockingIo {
         buf.truncate(0);
         let space = buf.space(len);
         // SAFETY: `space` is `len` writable bytes, borrowed exclusively for the call.
-        let read = unsafe { libc::pread(file.as_raw_fd(), space.as_mut_ptr().cast(), len, offset.cast_signed()) };
+        let read = unsafe {
+            libc::pread(
+                file.as_raw_fd(),
+                space.as_mut_ptr().cast(),
+                len,
+                offset.cast_signed(),
+            )
+        };
         buf.truncate(usize::try_from(read).unwrap_or(0));
         self.finish(read, Some(buf))
     }
