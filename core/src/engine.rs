@@ -321,19 +321,14 @@ impl Engine {
         let Some(slot) = space.find(key) else {
             return false;
         };
-        if !space
+        if space
             .entry(slot)
             .expires_ms()
-            .is_some_and(|at_ms| at_ms <= now.unix_ms())
+            .is_none_or(|at_ms| at_ms > now.unix_ms())
         {
             return false;
         }
-        let effect = Effect {
-            db,
-            key: key.bytes(),
-            payload: Payload::Data(Data::remove_key()),
-        };
-        self.commit_one(log, now, &effect, false);
+        self.remove_key(log, now, db, key);
         true
     }
 }

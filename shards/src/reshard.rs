@@ -78,7 +78,7 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
     let options = |stream| EngineOptions {
         node: NodeId(meta.node),
         stream,
-        databases: config.databases as u32,
+        databases: config.databases,
         seed: HashSeed(unix_ns()),
         limits: collection_limits(config),
     };

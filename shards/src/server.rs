@@ -305,7 +305,7 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
     let mut engine = Engine::new(EngineOptions {
         node: shared.node,
         stream: number,
-        databases: config.databases as u32,
+        databases: config.databases,
         seed,
         limits: collection_limits(&config),
     });
@@ -383,7 +383,7 @@ pub fn fsync(policy: AppendFsync) -> Fsync {
 fn listen(config: &Config, shards: u16) -> Result<(Vec<Vec<Listening>>, u16), StartError> {
     let mut all: Vec<Vec<Listening>> = (0..shards).map(|_| Vec::new()).collect();
     let backlog = config.tcp_backlog as i32;
-    let mut port = config.port as u16;
+    let mut port = config.port;
     if port != 0 || config.unixsocket.is_empty() {
         for address in &config.bind {
             let (address, is_optional) = match address.strip_prefix('-') {
@@ -442,7 +442,7 @@ fn pins(wanted: &PinCores, cores: &[usize], shards: u16) -> Vec<Option<usize>> {
     match wanted {
         PinCores::Nowhere => vec![None; shards],
         PinCores::Cores(list) => (0..shards)
-            .map(|shard| list.get(shard % list.len()).map(|&c| c as usize))
+            .map(|shard| list.get(shard % list.len()).copied())
             .collect(),
         PinCores::Automatic if shards <= cores.len() => {
             (0..shards).map(|shard| Some(cores[shard])).collect()

@@ -126,7 +126,7 @@ impl Random {
 
     /// The next 64 random bits.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -137,7 +137,7 @@ impl Random {
     /// A number below `bound`, which is not 0.
     #[inline]
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.bits()) * bound as u128) >> 64) as usize
     }
 }
 
@@ -173,7 +173,7 @@ impl State {
         let slot = found?;
         if touches {
             let random = &mut self.random;
-            self.engine.touch(db, slot, &self.recency, || random.next());
+            self.engine.touch(db, slot, &self.recency, || random.bits());
         }
         Some(self.engine.space(db).entry(slot))
     }

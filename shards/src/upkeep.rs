@@ -174,7 +174,7 @@ impl State {
         let mut found = 0;
         while found < samples && tries < VOLATILE_TRIES.max(samples) {
             tries += 1;
-            let slot = space.sample(self.random.next())?;
+            let slot = space.sample(self.random.bits())?;
             let entry = space.entry(slot);
             if only_volatile && entry.expires_ms().is_none() {
                 continue;
@@ -184,8 +184,7 @@ impl State {
             let rank = match policy {
                 AllkeysLfu | VolatileLfu => 255 - u64::from(self.recency.frequency(entry.access())),
                 _ => {
-                    self.recency.idle_seconds(entry.access()) << 2
-                        | 3 - u64::from(entry.frequency())
+                    4 * self.recency.idle_seconds(entry.access()) + 3 - u64::from(entry.frequency())
                 }
             };
             if best.is_none_or(|(other, _)| rank > other) {

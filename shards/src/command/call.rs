@@ -238,7 +238,7 @@ impl<'c, 'a> Call<'c, 'a> {
     /// A generator for this command alone, which can be used while a value is read.
     #[inline]
     pub fn random(&mut self) -> Random {
-        Random::new(self.state.random.next())
+        Random::new(self.state.random.bits())
     }
 
     /// The string at `key` beside the output.

@@ -393,7 +393,7 @@ fn hrandfield<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure
 }
 
 fn draw<'h>(hash: &'h Hash, random: &mut Random) -> (&'h [u8], &'h [u8]) {
-    hash.random(&mut || random.next())
+    hash.random(&mut || random.bits())
         .expect("a key's hash is not empty")
 }
 

@@ -190,7 +190,7 @@ impl Totals {
                 continue;
             }
             for _ in 0..TTL_SAMPLES {
-                let slot = space.sample(state.random.next());
+                let slot = space.sample(state.random.bits());
                 if let Some(at_ms) = slot.and_then(|slot| space.entry(slot).expires_ms()) {
                     database.ttl_ms_sum += at_ms.saturating_sub(now_ms);
                     database.ttl_samples += 1;

@@ -163,11 +163,12 @@ impl Keys {
             self.last as isize
         };
         let first = self.first as isize;
-        let range = if first == 0 {
-            1..=0
+        let end = if first == 0 {
+            0
         } else {
-            first..=last.min(len as isize - 1)
+            last.min(len as isize - 1) + 1
         };
+        let range = first..end;
         range
             .step_by(self.step.max(1) as usize)
             .map(|at| at as usize)

@@ -236,7 +236,7 @@ fn randomkey<'a>(call: &mut Call<'_, 'a>, _: Args<'a>) -> Result<(), Failure> {
     for _ in 0..DRAWS_MAX.min(total * DRAWS_MAX) {
         // A shard is drawn by the number of its keys, then a key of it.
         let at = call.state.random.below(total);
-        let random = call.state.random.next();
+        let random = call.state.random.bits();
         let mut before = 0;
         let mut is_live = false;
         call.for_each_shard(|state| {

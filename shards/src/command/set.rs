@@ -253,7 +253,7 @@ fn spop<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         (None, Some(_)) => work.reply().set(0),
         (Some(set), None) => {
             let member = set
-                .random(&mut || random.next())
+                .random(&mut || random.bits())
                 .expect("a key's set is not empty");
             work.reply().bulk(&member);
             let member = work.keep(&member);
@@ -288,7 +288,7 @@ fn choose<'a>(
         let mut left = count;
         while left > 0 {
             let drawn = set
-                .random(&mut || random.next())
+                .random(&mut || random.bits())
                 .expect("more members than asked for");
             if seen.get(&drawn).is_none() {
                 let member = &*arena.alloc_slice_copy(&drawn);
@@ -358,7 +358,7 @@ fn srandmember<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failur
         (None, Some(_)) => reply.array(0),
         (Some(set), None) => {
             let member = set
-                .random(&mut || random.next())
+                .random(&mut || random.bits())
                 .expect("a key's set is not empty");
             reply.bulk(&member);
         }
@@ -367,7 +367,7 @@ fn srandmember<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failur
             reply.array(count);
             for _ in 0..count {
                 let member = set
-                    .random(&mut || random.next())
+                    .random(&mut || random.bits())
                     .expect("a key's set is not empty");
                 reply.bulk(&member);
             }
@@ -448,7 +448,7 @@ fn intersection<'a>(call: &mut Call<'_, 'a>, keys: &[&'a [u8]]) -> Result<Member
 
 /// A set for one command's own use.
 fn scratch(call: &mut Call<'_, '_>) -> Set {
-    Set::new(HashSeed(call.state.random.next()))
+    Set::new(HashSeed(call.state.random.bits()))
 }
 
 fn union<'a>(call: &mut Call<'_, 'a>, keys: &[&'a [u8]]) -> Result<Members<'a>, Failure> {

@@ -534,7 +534,7 @@ fn zrandmember<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failur
 }
 
 fn draw<'z>(zset: &'z ZSet, random: &mut Random) -> (&'z [u8], f64) {
-    zset.random(&mut || random.next())
+    zset.random(&mut || random.bits())
         .expect("a key's sorted set is not empty")
 }
 

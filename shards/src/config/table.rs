@@ -43,7 +43,7 @@ directives! {
         /// TCP port for clients; 0 listens on none.
         "port" => port: u16 = 6379, Integer(0, 65535), Live;
         /// Addresses to listen on; one with a leading `-` may be missing.
-        "bind" => bind: Vec<String> = vec!["*".into(), "-::*".into()], Addresses, Live;
+        "bind" => bind: Vec<String> = vec!["127.0.0.1".into(), "-::1".into()], Addresses, Live;
         /// Path of a Unix socket to listen on; empty for none.
         "unixsocket" => unixsocket: String = String::new(), Text, AtStart;
         /// Permissions of the Unix socket in octal; 0 leaves them to the umask.

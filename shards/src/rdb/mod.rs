@@ -128,9 +128,9 @@ fn write_value(out: &mut Vec<u8>, value: Value<'_>) {
 fn write_list(out: &mut Vec<u8>, list: &List) {
     let mut nodes = Vec::new();
     let mut count = 0;
-    let mut pack = Listpack::new();
+    let mut pack = Listpack::default();
     let close = |pack: &mut Listpack, nodes: &mut Vec<u8>| {
-        let pack = std::mem::replace(pack, Listpack::new());
+        let pack = std::mem::take(pack);
         if !pack.is_empty() {
             put_len(nodes, NODE_PACKED);
             put_string(nodes, &pack.finish());
@@ -172,7 +172,7 @@ fn write_set(out: &mut Vec<u8>, set: &Set) {
 
 fn write_hash(out: &mut Vec<u8>, hash: &Hash) {
     if hash.encoding_name() == "listpack" {
-        let mut pack = Listpack::new();
+        let mut pack = Listpack::default();
         for (field, value) in hash.iter() {
             pack.push(field);
             pack.push(value);
@@ -191,7 +191,7 @@ fn write_hash(out: &mut Vec<u8>, hash: &Hash) {
 
 fn write_sorted_set(out: &mut Vec<u8>, zset: &ZSet) {
     if zset.encoding_name() == "listpack" {
-        let mut pack = Listpack::new();
+        let mut pack = Listpack::default();
         for (member, score) in zset.iter() {
             pack.push(member);
             pack.push(&format_double(score));
@@ -386,7 +386,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Elements in twos.
-fn pairs<'a>(elements: Vec<&'a [u8]>) -> Option<Vec<(&'a [u8], &'a [u8])>> {
+fn pairs(elements: Vec<&[u8]>) -> Option<Vec<(&[u8], &[u8])>> {
     let (pairs, rest) = elements.as_chunks::<2>();
     rest.is_empty().then(|| {
         pairs

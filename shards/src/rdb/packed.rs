@@ -21,15 +21,17 @@ pub struct Listpack {
     count: usize,
 }
 
-impl Listpack {
+impl Default for Listpack {
     /// An empty one.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Listpack {
             bytes: vec![0; LISTPACK_HEADER_BYTES],
             count: 0,
         }
     }
+}
 
+impl Listpack {
     /// Bytes so far.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_listpack_gives_back_every_kind_of_element() {
-        let mut listpack = Listpack::new();
+        let mut listpack = Listpack::default();
         texts().iter().for_each(|text| listpack.push(text));
         let bytes = listpack.finish();
         let arena = Bump::new();
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn a_listpack_is_byte_for_byte_that_of_redis() {
         // The payload of a sorted set with the members c -inf, a 1, b 2.5.
-        let mut listpack = Listpack::new();
+        let mut listpack = Listpack::default();
         for element in ["c", "-inf", "a", "1", "b", "2.5"] {
             listpack.push(element.as_bytes());
         }
