@@ -194,7 +194,7 @@ mod tests {
     const REDIS_7_0: &str = include_str!("../../tests/data/config/redis-7.0.txt");
 
     /// Names whose value is meant to differ from Redis's.
-    const OWN_DEFAULTS: [&str; 3] = ["appendonly", "appendfsync", "dir"];
+    const OWN_DEFAULTS: [&str; 4] = ["appendonly", "appendfsync", "bind", "dir"];
 
     fn value(config: &Config, name: &str) -> String {
         let found = config.get(&[name.as_bytes()]);
