@@ -141,7 +141,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            recv_buffers: 256,
+            recv_buffers: 128,
             recv_buffer_bytes: 16 << 10,
             connections_max: 65_536,
             file_ops_max: 1024,

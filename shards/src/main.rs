@@ -8,6 +8,11 @@ use causet_shards::{server, version};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// What is freed goes back to the system within a second, also when nothing is allocated any more:
+/// jemalloc by itself looks only while it is called.
+#[unsafe(export_name = "malloc_conf")]
+static MALLOC_CONF: &[u8] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1).peekable();
     if args.peek().is_some_and(|first| first == "log") {

@@ -13,9 +13,9 @@ use super::segment::{DATA_START, Lsn};
 /// Capacity of a fresh buffer, in bytes: a group commit of ordinary traffic fits without growing.
 const CAPACITY_BYTES: usize = 256 << 10;
 /// Larger buffers than this are given back to the allocator after use.
-const KEPT_BYTES_MAX: usize = 2 << 20;
+const KEPT_BYTES_MAX: usize = 512 << 10;
 /// Idle buffers kept per log.
-const KEPT_BUFFERS_MAX: usize = 2;
+const KEPT_BUFFERS_MAX: usize = 8;
 
 /// Idle buffers of one log, so that steady traffic allocates nothing.
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ const SYNC_EVERY_NS: u64 = 1_000_000_000;
 const RETRY_AFTER_NS: u64 = 100_000_000;
 /// Written batches wait in memory for the flush that covers them. At the first bound the flush comes
 /// early; at the second, writing waits for it.
-const HELD_BYTES_FLUSH: usize = 16 << 20;
+const HELD_BYTES_FLUSH: usize = 4 << 20;
 const HELD_BYTES_MAX: usize = 64 << 20;
 const FRAGMENT_BYTES_MAX: u32 = 1 << 20;
 /// A fragment smaller than this is not worth its frame: the effect goes on in the next segment.
