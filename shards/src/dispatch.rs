@@ -188,6 +188,21 @@ impl Core {
         }
     }
 
+    /// As [`Core::prefetch`], for the many keys of one command.
+    fn prefetch_all(&self, db: u32, row: Row, args: Args<'_>) {
+        let space = self.state.engine.space(db);
+        let mut keys = [None; BATCH_MAX];
+        let positions = row.command.keys.positions(args.len());
+        for (at, key) in positions.zip(&mut keys) {
+            let hashed = space.key(&args[at]);
+            space.prefetch_index(hashed);
+            *key = Some(hashed);
+        }
+        for key in keys.iter().flatten() {
+            space.prefetch_entry(*key);
+        }
+    }
+
     fn dispatch(
         &mut self,
         conn: &mut Connection,
@@ -300,6 +315,9 @@ impl Core {
         args: Args<'_>,
         held: Option<Held<'_>>,
     ) {
+        if held.is_none() && args.len() > 3 && row.command.keys.last < 0 {
+            self.prefetch_all(client.db, row, args);
+        }
         let mode = client.reply_mode;
         let mut unsent = SendBuf::new();
         let out = if mode == ReplyMode::On {

@@ -16,6 +16,7 @@ mod arena;
 mod leaf;
 mod ordered;
 mod segment;
+mod separators;
 mod table;
 
 pub use arena::{Arena, LEN_MAX, Slot};

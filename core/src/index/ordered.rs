@@ -18,6 +18,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::leaf::{Contents, LEAF_SLOTS, Leaf, Place};
+use super::separators::Separators;
 use super::{Entries, Slot};
 
 /// Children of an inner node.
@@ -37,15 +38,14 @@ enum Node {
 /// `separators[i]` is above all keys of child i and not above any of child i + 1.
 #[derive(Clone, Debug, Default)]
 struct Inner {
-    separators: Vec<Box<[u8]>>,
+    separators: Separators,
     children: Vec<Node>,
 }
 
 impl Inner {
     #[inline]
     fn route(&self, key: &[u8]) -> usize {
-        self.separators
-            .partition_point(|separator| **separator <= *key)
+        self.separators.route(key)
     }
 
     fn leaf(&self, child: usize) -> Option<&Leaf> {
@@ -98,7 +98,8 @@ impl Inner {
         };
         self.children
             .insert(child + 1, Node::Leaf(Rc::new(Leaf::new())));
-        self.separators.insert(child, Box::default());
+        self.separators
+            .change(|keys| keys.insert(child, Box::default()));
         self.distribute(child, &contents, at, entries);
     }
 
@@ -116,7 +117,7 @@ impl Inner {
         self.leaf_mut(child).fill_from(contents, 0..at);
         self.leaf_mut(child + 1)
             .fill_from(contents, at..contents.len());
-        self.separators[child] = contents.separator(at, entries);
+        self.separators.set(child, contents.separator(at, entries));
     }
 
     fn split_inner(&mut self, child: usize) {
@@ -127,15 +128,19 @@ impl Inner {
         let is_last = child == self.separators.len();
         // At the right edge, as for leaves: ascending keys leave fuller nodes behind.
         let at = CHILDREN_MAX * if is_last { 7 } else { 4 } / 8;
-        let right = Inner {
+        let (behind, separator) = full.separators.change(|keys| {
+            let behind = keys.split_off(at);
+            (
+                behind,
+                keys.pop().expect("one separator fewer than children"),
+            )
+        });
+        let mut right = Inner {
             children: full.children.split_off(at),
-            separators: full.separators.split_off(at),
+            separators: Separators::default(),
         };
-        let separator = full
-            .separators
-            .pop()
-            .expect("one separator fewer than children");
-        self.separators.insert(child, separator);
+        right.separators.change(|keys| *keys = behind);
+        self.separators.change(|keys| keys.insert(child, separator));
         self.children.insert(child + 1, Node::Inner(Rc::new(right)));
     }
 
@@ -155,22 +160,24 @@ impl Inner {
                     let contents = self.contents(first..first + 2, entries);
                     self.leaf_mut(first).fill_from(&contents, 0..contents.len());
                     self.children.remove(first + 1);
-                    self.separators.remove(first);
+                    self.separators.change(|keys| keys.remove(first));
                     return;
                 }
                 [Node::Inner(a), Node::Inner(b)] => {
                     if a.children.len() + b.children.len() > CHILDREN_MAX * 3 / 4 {
                         continue;
                     }
-                    let (separators, children) = (b.separators.clone(), b.children.clone());
+                    let (behind, children) = (b.separators.clone().take(), b.children.clone());
                     self.children.remove(first + 1);
-                    let between = self.separators.remove(first);
+                    let between = self.separators.change(|keys| keys.remove(first));
                     let Node::Inner(joined) = &mut self.children[first] else {
                         unreachable!("the pair was matched as inner nodes");
                     };
                     let joined = Rc::make_mut(joined);
-                    joined.separators.push(between);
-                    joined.separators.extend(separators);
+                    joined.separators.change(|keys| {
+                        keys.push(between);
+                        keys.extend(behind);
+                    });
                     joined.children.extend(children);
                     return;
                 }
@@ -235,11 +242,9 @@ impl Node {
         match self {
             Node::Leaf(_) => size_of::<Leaf>() + counts,
             Node::Inner(inner) => {
-                let separators: usize = inner.separators.iter().map(|key| key.len()).sum();
                 size_of::<Inner>()
                     + counts
-                    + separators
-                    + inner.separators.capacity() * size_of::<Box<[u8]>>()
+                    + inner.separators.memory_bytes()
                     + inner.children.capacity() * size_of::<Node>()
                     + inner.children.iter().map(Node::bytes).sum::<usize>()
             }
@@ -317,7 +322,7 @@ impl OrderedIndex {
         if is_full {
             let below = std::mem::replace(&mut self.root, Node::Inner(Rc::default()));
             let root = Inner {
-                separators: Vec::new(),
+                separators: Separators::default(),
                 children: vec![below],
             };
             self.root = Node::Inner(Rc::new(root));

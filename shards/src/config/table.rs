@@ -80,7 +80,7 @@ directives! {
         /// Number of databases that SELECT knows.
         "databases" => databases: u32 = 16, Integer(1, INT_MAX), AtStart;
         /// The data directory: node id, logs. It cannot move under a running server.
-        "dir" => dir: PathBuf = PathBuf::from("."), Directory, AtStart;
+        "dir" => dir: PathBuf = PathBuf::from("causet-data"), Directory, AtStart;
         /// Whether there is a log. Without one, a restart loses every key.
         "appendonly" => appendonly: bool = true, YesNo, Live;
         /// When a reply may leave, relative to its record reaching the disk.
