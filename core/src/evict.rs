@@ -100,16 +100,17 @@ impl Engine {
         }
     }
 
-    /// Advances the clock hand of `db` over about `budget` entries: those that were not used since
-    /// it last came by are given to `victim`, the others lose credit. Returns the hand's new place.
+    /// Advances the clock hand of keyspace `number` (which is not a database's: SWAPDB) over about
+    /// `budget` entries: those that were not used since it last came by are given to `victim`, the
+    /// others lose credit. Returns the hand's new place.
     pub fn sweep_unused(
         &self,
-        db: u32,
+        number: u32,
         hand: u64,
         budget: usize,
         mut victim: impl FnMut(Slot),
     ) -> u64 {
-        let space = self.space(db);
+        let space = self.keyspace(number);
         space.sweep(hand, budget, |slot| {
             let entry = space.entry(slot);
             match entry.frequency() {
@@ -123,6 +124,45 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effect::{Data, Effect, Payload, Stamped};
+    use crate::engine::{EffectLog, EngineOptions, Now};
+    use crate::id::NodeId;
+    use crate::value::{HashSeed, Limits};
+
+    struct NoLog;
+
+    impl EffectLog for NoLog {
+        fn append(&mut self, _: u64, _: &Stamped<'_>, _: bool) {}
+    }
+
+    #[test]
+    fn the_clock_hand_stays_in_its_keyspace_after_swapdb() {
+        let mut engine = Engine::new(EngineOptions {
+            node: NodeId(1),
+            stream: 0,
+            databases: 2,
+            seed: HashSeed(3),
+            limits: Limits::default(),
+        });
+        let place = |db, space| Effect {
+            db,
+            key: &[],
+            payload: Payload::Place { space },
+        };
+        let set = Effect {
+            db: 0,
+            key: b"key",
+            payload: Payload::Data(Data::set(b"value", None)),
+        };
+        let now = Now { unix_ns: 1 };
+        engine.commit(&mut NoLog, now, &[set, place(0, 1), place(1, 0)], false);
+        let mut seen = 0;
+        engine.sweep_unused(0, 0, 10, |slot| {
+            assert_eq!(engine.keyspace(0).entry(slot).key(), b"key");
+            seen += 1;
+        });
+        assert_eq!(seen, 1);
+    }
 
     #[test]
     fn idle_time_counts_seconds_over_the_wrap_of_the_clock() {
