@@ -77,6 +77,8 @@ pub struct Connection {
     pub is_ended: bool,
     /// It is in the shard's list of connections to be looked at when the turn ends.
     pub is_dirty: bool,
+    /// It is in the shard's list of blocked connections.
+    pub is_listed: bool,
     /// Since when its replies exceed the soft output limit, in Unix milliseconds.
     pub over_soft_limit_ms: Option<u64>,
 }
@@ -101,6 +103,7 @@ impl Connection {
             is_paused: false,
             is_ended: false,
             is_dirty: false,
+            is_listed: false,
             over_soft_limit_ms: None,
         }
     }
@@ -137,6 +140,11 @@ impl Connection {
             }
             self.first_place += 1;
         }
+    }
+
+    /// Whether the replies so far wait for a log to become durable.
+    pub fn is_held(&self) -> bool {
+        self.hold.is_some() || !self.remote_holds.is_empty()
     }
 
     /// Whether commands of this connection still run on other shards.

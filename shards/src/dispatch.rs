@@ -101,19 +101,13 @@ impl Core {
         if client.close_after_reply {
             at = buf.len();
         }
-        let hold = self.state.journal.hold();
-        if conn.blocked == Blocked::No
-            && (!conn.out.is_empty() || conn.is_waiting())
-            && (hold.is_some() || !conn.remote_holds.is_empty())
-        {
-            conn.hold = hold;
-            conn.blocked = Blocked::Log;
-            conn.parser.reset();
-        } else if conn.blocked != Blocked::No && hold.is_some() {
-            // Stopped in the middle: the replies before must wait all the same.
-            conn.hold = hold;
+        if !conn.out.is_empty() || conn.is_waiting() {
+            // Also where the batch stopped in the middle: the replies before must wait. And where
+            // nothing new waits, those that were stopped earlier may.
+            conn.hold = self.state.journal.hold().or(conn.hold);
         }
-        if self.state.journal.is_full() && conn.blocked == Blocked::No {
+        let waits = conn.is_held() || self.state.journal.is_full();
+        if conn.blocked == Blocked::No && waits {
             conn.blocked = Blocked::Log;
             conn.parser.reset();
         }

@@ -352,7 +352,9 @@ impl Core {
     }
 
     fn put_back(&mut self, conn: Box<Connection>) {
-        if conn.blocked != Blocked::No && !self.blocked.contains(&conn.id) {
+        let mut conn = conn;
+        if conn.blocked != Blocked::No && !conn.is_listed {
+            conn.is_listed = true;
             self.blocked.push(conn.id);
         }
         let index = conn.id.index();
@@ -433,7 +435,6 @@ impl Core {
             self.state.shared.monitors.fetch_sub(1, Ordering::Relaxed);
         }
         self.state.shared.clients.fetch_sub(1, Ordering::Relaxed);
-        self.blocked.retain(|&other| other != id);
     }
 
     /// Takes what other shards sent.
@@ -583,11 +584,19 @@ impl Core {
 
     /// Lets blocked connections go on where what they waited for is there.
     fn unblock(&mut self, driver: &mut AnyDriver) {
+        // Replies that may leave now do so even where the next command still waits.
+        let mut dirty = Vec::new();
         for id in std::mem::take(&mut self.blocked) {
             let Some(mut conn) = self.take(id) else {
                 continue;
             };
-            if self.still_blocked(&mut conn) {
+            conn.is_listed = false;
+            let was_held = conn.is_held();
+            self.release_hold(&mut conn);
+            if was_held && !conn.is_held() {
+                dirty.push(id);
+            }
+            if self.still_blocked(&conn) {
                 self.put_back(conn);
                 continue;
             }
@@ -600,6 +609,9 @@ impl Core {
                 driver.resume(id);
             }
             self.put_back(conn);
+            self.mark(id);
+        }
+        for id in dirty {
             self.mark(id);
         }
         for parked in std::mem::take(&mut self.parked) {
@@ -615,24 +627,26 @@ impl Core {
         }
     }
 
-    fn still_blocked(&mut self, conn: &mut Connection) -> bool {
+    /// Ends what the replies so far wait for, as far as the logs have become durable.
+    fn release_hold(&self, conn: &mut Connection) {
+        let durable = self.state.journal.durable();
+        if conn.hold.is_some_and(|lsn| lsn <= durable) {
+            conn.hold = None;
+        }
+        let shared = &self.state.shared;
+        conn.remote_holds.retain(|&(shard, lsn)| {
+            shared.durable[usize::from(shard)].load(Ordering::Acquire) < lsn
+        });
+    }
+
+    fn still_blocked(&self, conn: &Connection) -> bool {
         match conn.blocked {
             Blocked::No | Blocked::Desk | Blocked::Congestion | Blocked::Cold => false,
             Blocked::Pause => {
                 let until_ms = self.state.shared.pause_until_ms.load(Ordering::Relaxed);
                 self.state.now.unix_ms() < until_ms
             }
-            Blocked::Log => {
-                let durable = self.state.journal.durable();
-                if conn.hold.is_some_and(|lsn| lsn <= durable) {
-                    conn.hold = None;
-                }
-                let shared = &self.state.shared;
-                conn.remote_holds.retain(|&(shard, lsn)| {
-                    shared.durable[usize::from(shard)].load(Ordering::Acquire) < lsn
-                });
-                conn.hold.is_some() || !conn.remote_holds.is_empty() || self.state.journal.is_full()
-            }
+            Blocked::Log => conn.is_held() || self.state.journal.is_full(),
             Blocked::Output => conn.output_bytes() > OUTPUT_BYTES_PAUSE / 2,
         }
     }
@@ -666,8 +680,7 @@ impl Core {
         if close_now {
             return true;
         }
-        let is_held = conn.hold.is_some() || !conn.remote_holds.is_empty();
-        if conn.sending.is_none() && !conn.out.is_empty() && !is_held {
+        if conn.sending.is_none() && !conn.out.is_empty() && !conn.is_held() {
             let out = conn.take_output();
             conn.sending = Some(out.len());
             if driver.send(conn.id, out).is_err() {
