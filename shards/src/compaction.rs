@@ -19,6 +19,8 @@ pub struct Compaction {
     active: Option<Compactor>,
     /// The read under way.
     reading: Option<u64>,
+    /// BGREWRITEAOF: segments before this one are compacted whatever they hold.
+    until: Option<u64>,
     /// Segments that were compacted since the start.
     segments: u64,
     /// A segment that does not read back stops compaction until the next start.
@@ -88,11 +90,21 @@ impl Compaction {
         if self.is_damaged {
             return;
         }
-        if log.needs_compaction(state.engine.live_bytes()) || state.wants_compaction {
-            self.active = Compactor::start(log);
-            // BGREWRITEAOF goes on until what was sealed when it came is compacted.
-            state.wants_compaction &= self.active.is_some();
+        if std::mem::take(&mut state.wants_compaction) {
+            // What is written again from here on need not be once more: it would never end.
+            self.until = Some(log.appended_lsn().segment());
         }
+        let is_needed = log.needs_compaction(state.engine.live_bytes());
+        if !is_needed && self.until.is_none() {
+            return;
+        }
+        let next = Compactor::start(log);
+        let is_wanted =
+            |compactor: &Compactor| self.until.is_some_and(|until| compactor.segment() < until);
+        if !next.as_ref().is_some_and(is_wanted) {
+            self.until = None;
+        }
+        self.active = next.filter(|_| is_needed || self.until.is_some());
     }
 
     /// Takes the result of the read under way.
