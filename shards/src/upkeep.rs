@@ -10,7 +10,6 @@ use causet_core::index::Slot;
 
 use crate::config::MaxmemoryPolicy;
 use crate::journal::JournalStats;
-use crate::log::Log;
 use crate::state::State;
 
 /// Entries that the clock hand passes in one step.
@@ -105,10 +104,15 @@ impl State {
     /// Returns whether memory was freed.
     fn cool_some(&mut self) -> bool {
         let number = self.sweep_space % self.engine.keyspaces() as u32;
-        let Some(written) = self.journal.log().map(Log::written_counter) else {
+        let Some(log) = self.journal.log() else {
             self.idle_sweeps += 1;
             return false;
         };
+        // Cooling writes snapshots, which must not pile up before a disk that is behind.
+        if log.is_full() || log.refusal().is_some() {
+            return false;
+        }
+        let written = log.written_counter();
         let mut victims: Vec<Slot> = Vec::new();
         self.sweep_hand =
             self.engine
