@@ -6,7 +6,7 @@ use causet_core::effect::Stamped;
 use causet_core::engine::EffectLog;
 use causet_core::wire::{Sink, marshal_effect};
 
-use crate::log::{Log, Lsn, Record};
+use crate::log::{Fsync, Log, Lsn, Record};
 
 /// What a shard's log tells of itself, for INFO.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,12 +112,34 @@ impl Journal {
     }
 
     /// The position that must be durable before what was read or written until now may be told to
-    /// a client; `None` where it may be told at once, by the policy or because it is durable.
+    /// a client; `None` where it may be told at once, by the policy or because it is durable. While
+    /// the disk refuses, writes do too, and reads go on: they tell what is in memory, and nothing of
+    /// it is lost when the disk recovers. (The replies to the writes before keep their own hold.)
     #[inline]
     pub fn hold(&self) -> Option<Lsn> {
         let log = self.log()?;
-        (log.fsync() == crate::log::Fsync::Always && log.durable_lsn() < log.appended_lsn())
-            .then(|| log.appended_lsn())
+        let waits = log.fsync() == Fsync::Always
+            && log.durable_lsn() < log.appended_lsn()
+            && log.refusal().is_none();
+        waits.then(|| log.appended_lsn())
+    }
+
+    /// Has the log made durable soon, whatever the policy; the position to wait for, if any.
+    pub fn request_flush(&mut self) -> Option<Lsn> {
+        let log = self.log_mut()?;
+        let end = log.request_flush();
+        (log.durable_lsn() < end).then_some(end)
+    }
+
+    /// Follows a change of `appendfsync`. What waits for the old policy is made durable now: under
+    /// the new one nothing else might ever do it.
+    pub fn set_fsync(&mut self, fsync: Fsync) {
+        if let Some(log) = self.log_mut()
+            && log.fsync() != fsync
+        {
+            log.set_fsync(fsync);
+            log.request_flush();
+        }
     }
 
     /// Everything below this survives a power loss.
@@ -144,9 +166,11 @@ impl Journal {
         }
     }
 
-    /// Whether so much waits for the disk that no more commands should be taken.
+    /// Whether so much waits for the disk that no more commands should be taken. Not while the disk
+    /// refuses: then writes do too, and reads go on.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.log().is_some_and(Log::is_full)
+        self.log()
+            .is_some_and(|log| log.is_full() && log.refusal().is_none())
     }
 }

@@ -17,6 +17,7 @@ use crate::config::{Config, MaxmemoryPolicy, MemoryLimit, memory_limit_of_proces
 use crate::cursors::Cursors;
 use crate::journal::Journal;
 use crate::latency::LatencyMonitor;
+use crate::server::fsync;
 use crate::shared::Shared;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
@@ -64,8 +65,7 @@ pub struct State {
     pub latency: LatencyMonitor,
     /// Expired keys are looked for in the background; DEBUG SET-ACTIVE-EXPIRE turns it off.
     pub active_expire: bool,
-    /// SAVE or BGSAVE asked for it: the loop makes the log durable, before this turn's replies
-    /// leave, and clears the flag.
+    /// SAVE or BGSAVE asked for it: the loop makes the log durable and clears the flag.
     pub wants_sync: bool,
     /// BGREWRITEAOF asked for it: the loop starts a compaction of the log and clears the flag.
     pub wants_compaction: bool,
@@ -193,6 +193,7 @@ impl State {
             percent => percent.bytes(memory_limit_of_process()),
         };
         self.shared.maxmemory.store(limit, Ordering::Relaxed);
+        self.journal.set_fsync(fsync(config.appendfsync));
         self.config = config;
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arg::Arguments;
 use super::container::{reply_help, unknown_subcommand};
 use super::*;
+use crate::diagnostics;
 use crate::state::State;
 
 const OPERATOR: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
@@ -107,6 +108,9 @@ fn set<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
         shared.set_config(changed.config);
         let config = shared.config();
         call.for_each_shard(|state| state.adopt_config(Arc::clone(&config)));
+        if changed.names.contains(&"loglevel") {
+            diagnostics::set_level(config.loglevel);
+        }
     }
     call.reply().ok();
     Ok(())

@@ -285,7 +285,7 @@ mod tests {
             ),
             ("databases", "5", "can't set immutable config"),
             ("dbfilename", "x", "can't set protected config"),
-            ("appendonly", "maybe", "argument must be 'yes' or 'no'"),
+            ("appendonly", "no", "can't set immutable config"),
             (
                 "timeout",
                 "-1",

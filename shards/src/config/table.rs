@@ -37,13 +37,13 @@ directives! {
         "pin-cores" => pin_cores: PinCores = PinCores::Automatic, Cores, AtStart;
         /// The way to the kernel: io_uring, epoll, or whichever the host allows.
         "io-driver" => io_driver: IoDriver = IoDriver::Auto, OneOf, AtStart;
-        /// Bytes of one segment file of the log.
-        "log-segment-size" => log_segment_size: u64 = 64 << 20, Memory(1 << 20, 4 << 30), AtStart;
+        /// Bytes of one segment file of the log, in whole MiB: a fraction is left off.
+        "log-segment-size" => log_segment_size: u64 = 64 << 20, Memory(1 << 20, 1 << 30), AtStart;
 
         /// TCP port for clients; 0 listens on none.
-        "port" => port: u16 = 6379, Integer(0, 65535), Live;
+        "port" => port: u16 = 6379, Integer(0, 65535), AtStart;
         /// Addresses to listen on; one with a leading `-` may be missing.
-        "bind" => bind: Vec<String> = vec!["127.0.0.1".into(), "-::1".into()], Addresses, Live;
+        "bind" => bind: Vec<String> = vec!["127.0.0.1".into(), "-::1".into()], Addresses, AtStart;
         /// Path of a Unix socket to listen on; empty for none.
         "unixsocket" => unixsocket: String = String::new(), Text, AtStart;
         /// Permissions of the Unix socket in octal; 0 leaves them to the umask.
@@ -82,7 +82,7 @@ directives! {
         /// The data directory: node id, logs. It cannot move under a running server.
         "dir" => dir: PathBuf = PathBuf::from("causet-data"), Directory, AtStart;
         /// Whether there is a log. Without one, a restart loses every key.
-        "appendonly" => appendonly: bool = true, YesNo, Live;
+        "appendonly" => appendonly: bool = true, YesNo, AtStart;
         /// When a reply may leave, relative to its record reaching the disk.
         "appendfsync" => appendfsync: AppendFsync = AppendFsync::Always, OneOf, Live;
         /// Name of the directory inside `dir` that holds the log segments.
