@@ -157,8 +157,23 @@ pub fn request_sync(call: &mut Call<'_, '_>) {
     call.state.shared.wake_all();
 }
 
+/// The reply leaves when every shard's log is durable, whatever `appendfsync` says.
 fn save<'a>(call: &mut Call<'_, 'a>, _: Args<'a>) -> Result<(), Failure> {
     request_sync(call);
+    let mut holds = Vec::new();
+    let mut refusal = None;
+    call.for_each_shard(|state| {
+        if let Some(reason) = state.journal.refusing() {
+            refusal = Some(format!("ERR the log cannot be written: {reason}"));
+        }
+        if let Some(lsn) = state.journal.request_flush() {
+            holds.push((state.number, lsn.0));
+        }
+    });
+    if let Some(text) = refusal {
+        return Err(Failure::from(text));
+    }
+    call.client.remote_holds.append(&mut holds);
     call.reply().ok();
     Ok(())
 }
