@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,6 +30,9 @@ use crate::ticks;
 
 /// Why the server does not start, in one line for the operator.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Time that the other shards get to make their logs durable when one has failed.
+const FAILURE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a shard's thread tells when it is ready.
 struct Ready {
@@ -261,11 +265,17 @@ fn serve(
     for (peer, asleep, handle) in peers {
         mesh.set_bell(peer, asleep, handle);
     }
-    let shard = Shard::new(driver, state, mesh, listening)
-        .map_err(|error| format!("shard {number} cannot listen: {error}"))?;
-    shard
-        .run()
-        .map_err(|error| format!("shard {number} failed: {error}"))
+    let outcome = match Shard::new(driver, state, mesh, listening) {
+        Ok(shard) => shard
+            .run()
+            .map_err(|error| format!("shard {number} failed: {error}")),
+        Err(error) => Err(format!("shard {number} cannot listen: {error}")),
+    };
+    if outcome.is_err() {
+        // The others end only when every shard has stopped taking commands.
+        shared.stopped.fetch_add(1, Ordering::AcqRel);
+    }
+    outcome
 }
 
 type Started = (Mesh, State, AnyDriver, Vec<Listening>, Ready);
@@ -364,7 +374,7 @@ pub fn recover(
 /// How a shard's log is kept, as configured.
 pub fn log_options(config: &Config, node: u64, number: u16) -> Options {
     Options {
-        segment_bytes: config.log_segment_size as u32,
+        segment_bytes: (config.log_segment_size >> 20 << 20) as u32,
         fsync: fsync(config.appendfsync),
         ..Options::new(node, number)
     }
@@ -466,9 +476,22 @@ fn wait(shared: &Shared, threads: Vec<JoinHandle<Result<(), String>>>) -> Result
             None => {}
         }
     }
+    // A shard that failed takes down the others, which make their logs durable. One that waits for
+    // the failed one's state cannot: the process then ends without it.
+    let has_failed = shared.phase() != Phase::Stopping;
     shared.stop();
-    for thread in threads {
+    let patience = Instant::now() + FAILURE_PATIENCE;
+    while has_failed && !threads.iter().all(JoinHandle::is_finished) && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let (ended, stuck): (Vec<_>, Vec<_>) = threads
+        .into_iter()
+        .partition(|thread| !has_failed || thread.is_finished());
+    for thread in ended {
         thread.join().map_err(|_| "a shard panicked")??;
+    }
+    if !stuck.is_empty() {
+        return Err("a shard ended, and others could not".into());
     }
     tracing::info!("bye");
     Ok(())
