@@ -3,7 +3,7 @@
 //! A command that needs one waits; the shard does not. Each value is read once, however many wait
 //! for it.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use causet_core::entry::Value;
 use causet_core::index::Slot;
@@ -13,6 +13,9 @@ use causet_net::AlignedBuf;
 use crate::disk::{Disk, Owner};
 use crate::log::{BlockingIo, ColdRead, Locate, LogIo, Progress};
 use crate::state::State;
+
+/// Reads under way at once: enough to keep a device busy, and far below what the driver takes.
+const READS_MAX: usize = 64;
 
 /// A value that somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,8 +30,12 @@ struct Wanted {
 /// The reads under way in one shard.
 #[derive(Default)]
 pub struct ColdReads {
-    queued: Vec<Wanted>,
+    queued: VecDeque<Wanted>,
     reading: Vec<(u64, Wanted, ColdRead)>,
+    /// All that is queued or being read.
+    pending: HashSet<Wanted>,
+    /// Values asked for so far.
+    asked: u64,
     /// Values whose records do not read back. Whoever asks gets an error.
     lost: HashSet<Wanted>,
 }
@@ -60,29 +67,35 @@ impl ColdReads {
         if self.lost.contains(&wanted) {
             return Residence::Lost;
         }
-        let is_known =
-            self.queued.contains(&wanted) || self.reading.iter().any(|(_, w, _)| *w == wanted);
-        if !is_known {
-            self.queued.push(wanted);
+        if self.pending.insert(wanted.clone()) {
+            self.asked += 1;
+            self.queued.push_back(wanted);
         }
         Residence::Coming
     }
 
-    /// Starts the reads that were asked for.
+    /// Values asked for so far: where it grows, a read was started.
+    pub fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// Starts the reads that were asked for, a bounded number at once.
     pub fn submit(&mut self, state: &mut State, disk: &mut Disk<'_>) {
-        for wanted in std::mem::take(&mut self.queued) {
-            let Some(log) = state.journal.log() else {
-                return;
-            };
+        let mut pending = Vec::new();
+        while self.reading.len() < READS_MAX
+            && let Some(log) = state.journal.log()
+            && let Some(wanted) = self.queued.pop_front()
+        {
             match log.locate(wanted.tip) {
                 Locate::At(mut read) => {
                     let progress = read.start();
                     self.advance(wanted, read, progress, state, disk);
                 }
-                Locate::Pending => self.queued.push(wanted),
+                Locate::Pending => pending.push(wanted),
                 Locate::Gone => self.give_up(wanted, state),
             }
         }
+        self.queued.extend(pending);
     }
 
     /// Takes the result of a read.
@@ -109,6 +122,7 @@ impl ColdReads {
                 self.reading.push((op, wanted, read));
             }
             Progress::Found(bytes) => {
+                self.pending.remove(&wanted);
                 if !restore(state, wanted.space, &wanted.key, wanted.tip, &bytes) {
                     self.give_up(wanted, state);
                 }
@@ -119,6 +133,7 @@ impl ColdReads {
 
     /// A record that is gone: compaction may have moved the value meanwhile, else it is lost.
     fn give_up(&mut self, wanted: Wanted, state: &State) {
+        self.pending.remove(&wanted);
         let Some(slot) = cold_slot(state, wanted.space, &wanted.key) else {
             return;
         };
@@ -130,11 +145,6 @@ impl ColdReads {
             );
             self.lost.insert(wanted);
         }
-    }
-
-    /// Whether anything is under way.
-    pub fn is_idle(&self) -> bool {
-        self.queued.is_empty() && self.reading.is_empty()
     }
 }
 
@@ -163,19 +173,19 @@ fn restore(state: &mut State, number: u32, key: &[u8], tip: u64, bytes: &[u8]) -
 }
 
 /// Reads a cold value back while the caller waits: for commands that hold several shards, which must
-/// not be left in the middle.
-pub fn warm_up(state: &mut State, db: u32, key: &[u8]) {
+/// not be left in the middle. `false`: its record does not read back.
+pub fn warm_up(state: &mut State, db: u32, key: &[u8]) -> bool {
     let number = state.engine.place(db);
     let Some(slot) = cold_slot(state, number, key) else {
-        return;
+        return true;
     };
     let tip = state.engine.keyspace(number).entry(slot).tip();
     let Some(log) = state.journal.log() else {
-        return;
+        return false;
     };
     // A value is dropped only when its record is on disk, so it is never pending.
     let Locate::At(mut read) = log.locate(tip) else {
-        return;
+        return false;
     };
     let mut io = BlockingIo::new();
     let mut progress = read.start();
@@ -188,7 +198,8 @@ pub fn warm_up(state: &mut State, db: u32, key: &[u8]) {
             .unwrap_or_default();
         progress = read.on_read(&bytes);
     }
-    if let Progress::Found(bytes) = progress {
-        restore(state, number, key, tip, &bytes);
+    match progress {
+        Progress::Found(bytes) => restore(state, number, key, tip, &bytes),
+        _ => false,
     }
 }

@@ -71,6 +71,8 @@ pub struct Connection {
     first_place: u64,
     /// See [`Blocked`].
     pub blocked: Blocked,
+    /// How often the next command had to ask for values that are in the log only.
+    pub cold_rounds: u32,
     /// Receiving is paused in the driver.
     pub is_paused: bool,
     /// The peer sent its last byte.
@@ -100,6 +102,7 @@ impl Connection {
             places: VecDeque::new(),
             first_place: 0,
             blocked: Blocked::No,
+            cold_rounds: 0,
             is_paused: false,
             is_ended: false,
             is_dirty: false,

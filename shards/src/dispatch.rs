@@ -39,6 +39,10 @@ const LOST: Failure = Failure(std::borrow::Cow::Borrowed(
     b"IOERR the value's record in the log is damaged; see the server's log and `causet log verify`",
 ));
 
+/// Times that a command may wait for values of the log to come. Where memory is so short that one is
+/// dropped again before the next is there, the shard then waits for them all.
+const COLD_ROUNDS_MAX: u32 = 8;
+
 /// What became of a command.
 enum Outcome {
     Done,
@@ -212,29 +216,35 @@ impl Core {
             self.refuse(conn, client, &unknown_command(args));
             return Outcome::Done;
         };
-        if let Err(failure) = execute::check(&mut self.state, client, row, args) {
-            self.state.stats.command(row.number).rejected += 1;
+        if let Err(failure) = execute::check_call(&mut self.state, client, row, args) {
             self.refuse(conn, client, &failure);
             return Outcome::Done;
         }
         if self.state.shared.phase() == Phase::Stopping || self.is_paused_for(row) {
             return Outcome::Stopped(Blocked::Pause);
         }
-        if self.state.shared.monitors.load(Ordering::Relaxed) > 0
-            && !row.command.has(flag::SKIP_MONITOR)
-        {
-            self.feed_monitors(client, args);
-        }
         match self.target(row, args) {
-            Target::Here => match self.residence(client.db, row, args) {
-                Residence::Resident => self.run_here(conn, client, row, args, None),
-                Residence::Coming => return Outcome::Stopped(Blocked::Cold),
-                Residence::Lost => self.refuse(conn, client, &LOST),
-            },
+            Target::Here => {
+                let residence = self.residence(client.db, row, args, &mut conn.cold_rounds);
+                if residence == Residence::Coming {
+                    return Outcome::Stopped(Blocked::Cold);
+                }
+                conn.cold_rounds = 0;
+                self.feed_monitors(client, row, args);
+                let checked = match residence {
+                    Residence::Lost => Err(LOST),
+                    _ => execute::check_room(&mut self.state, row),
+                };
+                match checked {
+                    Ok(()) => self.run_here(conn, client, row, args, None),
+                    Err(failure) => self.refuse(conn, client, &failure),
+                }
+            }
             Target::There(shard) => {
                 if self.mesh.is_congested(shard) {
                     return Outcome::Stopped(Blocked::Congestion);
                 }
+                self.feed_monitors(client, row, args);
                 self.forward(conn, client, shard, args, bytes);
             }
             Target::Hold(shards) => return self.hold_and_run(conn, client, row, args, &shards),
@@ -331,6 +341,7 @@ impl Core {
             row,
             args,
         );
+        conn.remote_holds.append(&mut client.remote_holds);
         if mode != ReplyMode::On || client.reply_mode != ReplyMode::On {
             self.after_reply_mode(conn, client, mode, unsent);
         }
@@ -431,26 +442,48 @@ impl Core {
             std::thread::yield_now();
         }
         let mut held = Held::collect(&shared.desk, shards);
+        let mut checked = Ok(());
         held.for_each(&mut self.state, |part| {
+            if checked.is_ok() {
+                checked = execute::check_room(part, row);
+            }
             for at in row.command.keys.positions(args.len()) {
-                if Slot::of_key(&args[at]).shard(part.shared.shards) == part.number {
-                    warm_up(part, client.db, &args[at]);
+                if Slot::of_key(&args[at]).shard(part.shared.shards) == part.number
+                    && !warm_up(part, client.db, &args[at])
+                {
+                    checked = Err(LOST);
                 }
             }
         });
+        self.feed_monitors(client, row, args);
         self.state.stats.held_commands += 1;
-        self.run_here(conn, client, row, args, Some(held));
-        conn.remote_holds.append(&mut client.remote_holds);
+        match checked {
+            Ok(()) => self.run_here(conn, client, row, args, Some(held)),
+            Err(failure) => {
+                drop(held);
+                self.refuse(conn, client, &failure);
+            }
+        }
         Outcome::Done
     }
 
     fn refuse(&mut self, conn: &mut Connection, client: &mut Client, failure: &Failure) {
-        if client.reply_mode == ReplyMode::On {
-            execute::refuse(&mut self.state, client, conn.reply_buffer(), failure);
+        match client.reply_mode {
+            ReplyMode::On => {
+                execute::refuse(&mut self.state, client, conn.reply_buffer(), failure);
+            }
+            // The refused command is the one whose reply is skipped.
+            ReplyMode::Skip => client.reply_mode = ReplyMode::On,
+            _ => {}
         }
     }
 
-    fn feed_monitors(&mut self, client: &Client, args: Args<'_>) {
+    /// Shows a command to MONITOR clients, when it is sure to run: once, however often it waited.
+    fn feed_monitors(&mut self, client: &Client, row: Row, args: Args<'_>) {
+        let monitors = self.state.shared.monitors.load(Ordering::Relaxed);
+        if monitors == 0 || row.command.has(flag::SKIP_MONITOR) {
+            return;
+        }
         let line: Arc<[u8]> = monitor_line(self.state.now, client.db, &client.address, args).into();
         for peer in self.mesh.peers() {
             self.mesh.send(peer, Message::Monitor(Arc::clone(&line)));
@@ -459,18 +492,43 @@ impl Core {
     }
 
     /// Where the values are that the command needs; the reading of cold ones is then under way.
-    fn residence(&mut self, db: u32, row: Row, args: Args<'_>) -> Residence {
+    /// `rounds` counts how often the command had to ask for one.
+    fn residence(&mut self, db: u32, row: Row, args: Args<'_>, rounds: &mut u32) -> Residence {
         let mut worst = Residence::Resident;
-        if self.state.engine.space(db).cold_keys() > 0 {
-            for at in row.command.keys.positions(args.len()) {
-                match self.cold.residence(&self.state, db, &args[at]) {
-                    Residence::Resident => {}
-                    Residence::Coming => worst = Residence::Coming,
-                    Residence::Lost => return Residence::Lost,
-                }
+        if self.state.engine.space(db).cold_keys() == 0 {
+            return worst;
+        }
+        if *rounds >= COLD_ROUNDS_MAX {
+            let mut keys = row.command.keys.positions(args.len());
+            if keys.all(|at| warm_up(&mut self.state, db, &args[at])) {
+                return Residence::Resident;
+            }
+            return Residence::Lost;
+        }
+        let asked = self.cold.asked();
+        for at in row.command.keys.positions(args.len()) {
+            match self.cold.residence(&self.state, db, &args[at]) {
+                Residence::Resident => {}
+                Residence::Coming => worst = Residence::Coming,
+                Residence::Lost => return Residence::Lost,
             }
         }
+        *rounds += u32::from(self.cold.asked() > asked);
         worst
+    }
+
+    /// Runs to their end the requests of shard `from` that wait for values of the log: it is about to
+    /// run a command here itself, which must not overtake them.
+    pub(crate) fn finish_parked(&mut self, from: u16) {
+        let (own, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.parked)
+            .into_iter()
+            .partition(|parked| parked.from == from);
+        self.parked = others;
+        for mut parked in own {
+            parked.cold_rounds = COLD_ROUNDS_MAX;
+            let stopped = self.run_requests(parked);
+            debug_assert!(stopped.is_none(), "they waited for all they need");
+        }
     }
 
     /// Runs requests of another shard's connection; gives them back where one must wait.
@@ -498,7 +556,8 @@ impl Core {
             let args = argv.args(bytes);
             let row = table::find(&args[0]).expect("a shard forwards known commands");
             let row = row.resolve(args);
-            let residence = self.residence(client.db, row, args);
+            let rounds = &mut parked.cold_rounds;
+            let residence = self.residence(client.db, row, args, rounds);
             if residence == Residence::Coming {
                 is_stopped = true;
                 break;
@@ -525,6 +584,9 @@ impl Core {
             self.state.stats.forwarded_commands += 1;
             parked.replies.push(out);
             parked.consumed += consumed;
+            if parked.cold_rounds < COLD_ROUNDS_MAX {
+                parked.cold_rounds = 0;
+            }
         }
         self.argvs = argvs;
         if is_stopped {

@@ -36,7 +36,36 @@ pub struct Environment<'e> {
 /// The error to reply; the refusal is counted.
 #[inline]
 pub fn check(state: &mut State, client: &Client, row: Row, args: Args<'_>) -> Result<(), Failure> {
-    let outcome = may_run(state, client, row.command, args);
+    check_call(state, client, row, args)?;
+    check_room(state, row)
+}
+
+/// The part of [`check`] that is the same wherever the command runs.
+///
+/// # Errors
+/// As [`check`].
+#[inline]
+pub fn check_call(
+    state: &mut State,
+    client: &Client,
+    row: Row,
+    args: Args<'_>,
+) -> Result<(), Failure> {
+    let outcome = may_call(client, row.command, args);
+    if outcome.is_err() {
+        state.stats.command(row.number).rejected += 1;
+    }
+    outcome
+}
+
+/// The part of [`check`] that each shard decides by its own log and its own memory: those do that
+/// hold the command's keys, not the one that its connection is on.
+///
+/// # Errors
+/// As [`check`].
+#[inline]
+pub fn check_room(state: &mut State, row: Row) -> Result<(), Failure> {
+    let outcome = has_room(state, row.command);
     if outcome.is_err() {
         state.stats.command(row.number).rejected += 1;
     }
@@ -44,12 +73,7 @@ pub fn check(state: &mut State, client: &Client, row: Row, args: Args<'_>) -> Re
 }
 
 #[inline]
-fn may_run(
-    state: &State,
-    client: &Client,
-    command: &'static Command,
-    args: Args<'_>,
-) -> Result<(), Failure> {
+fn may_call(client: &Client, command: &'static Command, args: Args<'_>) -> Result<(), Failure> {
     if !command.accepts(args.len()) {
         return Err(Failure::from(format!(
             "ERR wrong number of arguments for '{}' command",
@@ -59,6 +83,11 @@ fn may_run(
     if !client.authenticated && !command.has(flag::NO_AUTH) {
         return Err(Failure::from("NOAUTH Authentication required."));
     }
+    Ok(())
+}
+
+#[inline]
+fn has_room(state: &State, command: &'static Command) -> Result<(), Failure> {
     if command.has(flag::WRITE) {
         if let Some(reason) = state.journal.refusing() {
             return Err(Failure::from(format!(

@@ -36,6 +36,8 @@ pub(crate) const BATCH_MAX: usize = 32;
 const OUTPUT_BYTES_PAUSE: usize = 32 << 20;
 /// Received bytes of a blocked connection at which receiving pauses.
 const INPUT_BYTES_PAUSE: usize = 1 << 20;
+/// Requests of other shards that wait for values of the log, from which on no more are taken.
+const PARKED_MAX: usize = 1024;
 /// Messages taken from other shards in one turn.
 const MESSAGES_PER_TURN: usize = 256;
 /// Keys removed in one turn because their expiry has passed.
@@ -85,6 +87,8 @@ pub(crate) struct Parked {
     pub replies: Vec<SendBuf>,
     /// Bytes of `requests` that are done with.
     pub consumed: usize,
+    /// How often their commands had to ask for values that are in the log only.
+    pub cold_rounds: u32,
 }
 
 /// A listening socket and what its connections are.
@@ -440,6 +444,10 @@ impl Core {
     /// Takes what other shards sent.
     fn receive_messages(&mut self) {
         for _ in 0..MESSAGES_PER_TURN {
+            // What is not taken fills the ring, then the sender's outbox, then slows its clients.
+            if self.parked.len() >= PARKED_MAX || self.state.journal.is_full() {
+                return;
+            }
             let Some((peer, message)) = self.mesh.receive() else {
                 return;
             };
@@ -447,6 +455,7 @@ impl Core {
                 Message::Requests(requests) => self.on_requests(peer, requests),
                 Message::Replies(replies) => self.on_replies(*replies),
                 Message::Lend { borrower } => {
+                    self.finish_parked(peer);
                     let shared = Arc::clone(&self.state.shared);
                     shared.desk.lend(&mut self.state, borrower);
                 }
@@ -460,6 +469,7 @@ impl Core {
             from,
             replies: Vec::new(),
             consumed: 0,
+            cold_rounds: 0,
             requests,
         };
         // Commands of one connection keep their order: behind a stopped one they wait.
