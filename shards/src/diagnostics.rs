@@ -1,7 +1,7 @@
 //! The server's own log lines: to standard output or `logfile`, from `loglevel` on.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::sync::{Mutex, OnceLock};
 
 use tracing_subscriber::filter::LevelFilter;
@@ -31,7 +31,11 @@ pub fn start(config: &Config) -> io::Result<()> {
     let _ = LEVEL.set(handle);
     let registry = tracing_subscriber::registry().with(level);
     if config.logfile.is_empty() {
-        registry.with(fmt::layer().with_target(false)).init();
+        // Colours are for eyes: in a pipe or a journal they would split names from values.
+        let layer = fmt::layer()
+            .with_target(false)
+            .with_ansi(io::stdout().is_terminal());
+        registry.with(layer).init();
     } else {
         let file = OpenOptions::new()
             .create(true)
