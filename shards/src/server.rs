@@ -408,6 +408,13 @@ fn listen(config: &Config, shards: u16) -> Result<(Vec<Vec<Listening>>, u16), St
             let Ok(ip) = ip.parse() else {
                 return Err(format!("bind: '{address}' is not an IP address").into());
             };
+            if port != 0
+                && let Err(error) = listener::tcp(SocketAddr::new(ip, port), backlog, false)
+                && error.kind() == io::ErrorKind::AddrInUse
+            {
+                // Sockets that share a port would silently divide its clients with another server.
+                return Err(format!("cannot listen: {error}").into());
+            }
             for sockets in &mut all {
                 match listener::tcp(SocketAddr::new(ip, port), backlog, true) {
                     Ok(socket) => {
