@@ -326,8 +326,12 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).map_err(|_| WireError::Malformed)?;
-        let field = match (tag & 7) as u32 {
+        let tag = u32::try_from(tag).map_err(|_| WireError::Malformed)?;
+        let number = tag >> 3;
+        if number == 0 {
+            return Err(WireError::Malformed);
+        }
+        let field = match tag & 7 {
             VARINT => Field::Number(self.varint()?),
             FIXED64 => {
                 let bytes: [u8; 8] = self.take(8)?.try_into().expect("eight bytes were taken");
@@ -372,17 +376,25 @@ pub fn unmarshal_effect<'a>(
             }
             effect_field::HLC => hlc = Hlc(field.fixed()?),
             effect_field::LOCAL_DEP => {
-                let back = field.number()?;
-                local_dep = counter.checked_sub(back).ok_or(WireError::Malformed)?;
+                local_dep = match field.number()? {
+                    0 => 0,
+                    back => counter.checked_sub(back).ok_or(WireError::Malformed)?,
+                };
             }
             effect_field::DEPS => deps.push(read_tip(field.bytes()?)?),
             effect_field::DATA => payload = Some(Payload::Data(read_data(field.bytes()?)?)),
             effect_field::META => payload = Some(Payload::Meta(read_meta(field.bytes()?)?)),
-            effect_field::NOOP => payload = Some(Payload::Noop),
+            effect_field::NOOP => {
+                pass_over(field.bytes()?)?;
+                payload = Some(Payload::Noop);
+            }
             effect_field::SNAPSHOT => {
                 payload = Some(Payload::Snapshot(read_snapshot(field.bytes()?)?));
             }
-            effect_field::FLUSH => payload = Some(Payload::Flush),
+            effect_field::FLUSH => {
+                pass_over(field.bytes()?)?;
+                payload = Some(Payload::Flush);
+            }
             effect_field::PLACE => {
                 payload = Some(Payload::Place {
                     space: read_place(field.bytes()?)?,
@@ -399,6 +411,13 @@ pub fn unmarshal_effect<'a>(
         deps,
         effect: Effect { db, key, payload },
     })
+}
+
+/// Reads a message that has no fields yet, but may get some in a later version.
+fn pass_over(bytes: &[u8]) -> Result<(), WireError> {
+    let mut fields = Fields(bytes);
+    while fields.next()?.is_some() {}
+    Ok(())
 }
 
 fn read_tip(bytes: &[u8]) -> Result<Tip, WireError> {
@@ -488,7 +507,10 @@ fn read_meta(bytes: &[u8]) -> Result<Meta, WireError> {
     while let Some((number, field)) = fields.next()? {
         match number {
             1 => meta = Some(Meta::ExpireAt(field.number()?)),
-            2 => meta = Some(Meta::Persist),
+            2 => {
+                field.number()?;
+                meta = Some(Meta::Persist);
+            }
             _ => {}
         }
     }
