@@ -7,4 +7,5 @@
 //! before its bytes are there, and the work done is linear in the bytes received.
 
 pub mod frame;
+pub mod message;
 pub mod resp;
