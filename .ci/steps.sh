@@ -7,6 +7,7 @@ PASSED=0
 FAILED=0
 SKIPPED=0
 SCRATCH=$(mktemp -d)
+trap 'rm -rf "$SCRATCH"' EXIT
 
 step() {
     local name=$1 started=$SECONDS status=0
@@ -55,7 +56,6 @@ expect() {
 }
 
 finish() {
-    rm -rf "$SCRATCH"
     echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
     ((FAILED == 0))
 }
