@@ -184,7 +184,11 @@ fn addresses(config: &Config, port: u16) -> Vec<String> {
             config
                 .bind
                 .iter()
-                .map(|ip| format!("{}:{port}", ip.trim_start_matches('-'))),
+                .map(|ip| ip.trim_start_matches('-'))
+                .map(|ip| match ip.contains(':') {
+                    true => format!("[{ip}]:{port}"),
+                    false => format!("{ip}:{port}"),
+                }),
         );
     }
     if !config.unixsocket.is_empty() {
