@@ -170,6 +170,9 @@ impl Shard {
             core.receive_messages();
             let now_ns = began.elapsed().as_nanos() as u64;
             core.on_files(driver);
+            // Before memory is kept to its limit: a value that was just read back could leave again
+            // before the command that waits for it has run.
+            core.unblock(driver);
             if Instant::now() >= next_round {
                 core.round();
                 next_round = Instant::now() + ROUND;
@@ -179,7 +182,9 @@ impl Shard {
             core.state.engine.free_some(FREED_PER_TURN);
             core.tick_log(driver, now_ns);
             core.release_replies();
-            core.unblock(driver);
+            // After all that may ask for one in this turn: the next turn may begin with a wait.
+            let disk = &mut Disk::new(driver, &mut core.file_ops);
+            core.cold.submit(&mut core.state, disk);
             core.mesh.flush(&mut |handle| driver.wake(handle));
             core.settle_connections(driver);
             if core.state.shared.phase() == Phase::Stopping && core.stop(driver, now_ns) {
