@@ -14,8 +14,10 @@ use crate::state::State;
 
 /// Entries that the clock hand passes in one step.
 const SWEEP_ENTRIES: usize = 128;
-/// Steps of one turn, so that a shard far above its limit still serves.
+/// Steps of the clock hand in one turn, so that a shard far above its limit still serves.
 const STEPS_PER_TURN: usize = 16;
+/// Keys deleted in one turn: more than a turn's commands bring in, at some microseconds each.
+const EVICTIONS_PER_TURN: usize = 1024;
 /// Values smaller than this stay: their place would cost as much as they do.
 const COOL_BYTES_MIN: usize = 24;
 /// Random keys looked at to find one with an expiry.
@@ -76,20 +78,31 @@ impl State {
         }
         let share = (limit / u64::from(self.shared.shards)) as usize;
         let policy = self.config.maxmemory_policy;
-        let mut steps = 0;
-        while self.used_bytes() > share && steps < STEPS_PER_TURN {
-            steps += 1;
-            let freed = match policy {
-                MaxmemoryPolicy::NoEviction => self.cool_some(),
-                _ => self.evict_some(policy),
-            };
-            if !freed && policy != MaxmemoryPolicy::NoEviction {
+        let steps = match policy {
+            MaxmemoryPolicy::NoEviction => STEPS_PER_TURN,
+            _ => EVICTIONS_PER_TURN,
+        };
+        let mut is_exhausted = false;
+        for _ in 0..steps {
+            if is_exhausted || self.used_bytes() <= share {
                 break;
             }
+            if policy == MaxmemoryPolicy::NoEviction {
+                self.cool_some();
+            } else {
+                is_exhausted = !self.evict_some(policy);
+            }
         }
-        let is_over = self.used_bytes() > share;
-        // A clock hand that went round without freeing anything says that nothing is left to cool.
-        let is_hopeless = policy != MaxmemoryPolicy::NoEviction || self.idle_sweeps > 1;
+        let used = self.used_bytes();
+        let is_over = used > share;
+        // A clock hand that went round without freeing anything says that nothing is left to cool,
+        // except what the log has not written yet and soon will have.
+        let unwritten = || {
+            self.journal
+                .log()
+                .map_or(0, |log| log.stats().waiting_bytes)
+        };
+        let is_hopeless = is_exhausted || self.idle_sweeps > 1 && used > share + unwritten();
         self.out_of_memory = self.is_address_space_full() || is_over && is_hopeless;
         if !is_over {
             self.idle_sweeps = 0;
@@ -101,12 +114,11 @@ impl State {
     }
 
     /// One step of the clock hand: values that were not used since it last came by leave memory.
-    /// Returns whether memory was freed.
-    fn cool_some(&mut self) -> bool {
+    fn cool_some(&mut self) {
         let number = self.sweep_space % self.engine.keyspaces() as u32;
         let Some(log) = self.journal.log() else {
             self.idle_sweeps += 1;
-            return false;
+            return;
         };
         // Cooling writes snapshots, which must not pile up before a disk that is behind.
         if log.is_full() || log.refusal().is_some() {
@@ -119,7 +131,6 @@ impl State {
                 .sweep_unused(number, self.sweep_hand, SWEEP_ENTRIES, |slot| {
                     victims.push(slot)
                 });
-        let mut freed = false;
         for slot in victims {
             if self.engine.keyspace(number).entry(slot).value_bytes() < COOL_BYTES_MIN {
                 continue;
@@ -130,7 +141,6 @@ impl State {
             {
                 self.stats.cooled_keys += 1;
                 self.sweep_freed = true;
-                freed = true;
             }
         }
         if self.sweep_hand == 0 {
@@ -139,7 +149,6 @@ impl State {
                 self.idle_sweeps += 1;
             }
         }
-        freed
     }
 
     /// Deletes one key by the policy; `false` where there is none to delete.
