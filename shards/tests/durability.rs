@@ -380,6 +380,7 @@ fn a_torn_tail_is_cut_and_told() {
         let (_, text) = run(&["log", "verify", &server.data().display().to_string()]);
         assert!(text.contains("torn tail"), "{text}");
         server.restart();
+        server.wait_for_output("redis-cli");
         let output = server.output();
         assert!(output.contains("torn tail was cut"), "{output}");
         assert!(output.contains(&file.display().to_string()), "{output}");
@@ -397,6 +398,7 @@ fn a_torn_tail_is_cut_and_told() {
         ask::<()>(&mut connection, "SET after cut");
         server.stop();
         server.restart();
+        server.wait_for_output("redis-cli");
         assert!(!server.output().contains("torn tail"));
         assert_eq!(ask::<String>(&mut server.connect(), "GET after"), "cut");
         assert_eq!(ask::<u64>(&mut server.connect(), "DBSIZE"), kept + 1);

@@ -40,7 +40,7 @@ fn smoke(server: &Server) {
 fn the_first_screen_says_where_it_serves_and_how_durable_it_is() {
     let mut server = Server::start(&["--shards", "2"]);
     let port = server.port;
-    wait_until("the first screen", || server.output().contains("redis-cli"));
+    server.wait_for_output("redis-cli");
     let screen = server.output();
     assert!(screen.contains(&format!("127.0.0.1:{port}")), "{screen}");
     assert!(screen.contains(&format!("[::1]:{port}")), "{screen}");
@@ -67,7 +67,7 @@ fn the_epoll_driver_serves_as_io_uring_does() {
     for shards in ["1", "3"] {
         let server = Server::start(&["--shards", shards, "--io-driver", "epoll"]);
         smoke(&server);
-        wait_until("the first screen", || server.output().contains("driver"));
+        server.wait_for_output("driver");
         assert!(server.output().contains("epoll driver"));
     }
 }

@@ -61,8 +61,15 @@ fn expect_all(connection: &mut Connection, model: &HashMap<u64, u64>) {
 
 #[test]
 fn a_data_set_larger_than_memory_is_read_back_right() {
-    for shards in ["1", "3"] {
-        let args = ["--shards", shards, "--maxmemory", "8mb"];
+    for (shards, policy) in [("1", "everysec"), ("3", "always")] {
+        let args = [
+            "--shards",
+            shards,
+            "--maxmemory",
+            "8mb",
+            "--appendfsync",
+            policy,
+        ];
         let mut server = Server::start(&args);
         let mut connection = server.connect();
         set_all(&mut connection, 0..COLD_KEYS, 0);
@@ -410,6 +417,7 @@ fn a_full_disk_refuses_writes_until_there_is_space_again() {
         let ballast = disk.path().join("ballast");
         std::fs::write(&ballast, vec![1; 24 << 20]).expect("there is space");
         let data = disk.path().join("data");
+        std::fs::create_dir(&data).expect("a directory");
         let args = [
             "--shards",
             "1",

@@ -210,6 +210,11 @@ impl Server {
             .clone()
     }
 
+    /// Waits until it has written `text`: what a server says reaches the test a little later.
+    pub fn wait_for_output(&self, text: &str) {
+        wait_until(text, || self.output().contains(text));
+    }
+
     /// A connection of the client library.
     pub fn connect(&self) -> Connection {
         self.try_connect().expect("the server accepts connections")
