@@ -122,7 +122,7 @@ impl State {
         };
         // Cooling writes snapshots, which must not pile up before a disk that is behind.
         if log.is_full() || log.refusal().is_some() {
-            return false;
+            return;
         }
         let written = log.written_counter();
         let mut victims: Vec<Slot> = Vec::new();
