@@ -248,6 +248,13 @@ impl Engine {
         self.apply(counter, effect, key, found);
     }
 
+    /// Makes sure that there are at least `count` databases.
+    pub fn ensure_databases(&mut self, count: u32) {
+        if let Some(last) = count.checked_sub(1) {
+            self.make_keyspace(last);
+        }
+    }
+
     fn make_keyspace(&mut self, number: u32) {
         let seed = self.seed;
         while self.spaces.len() <= number as usize {

@@ -9,7 +9,7 @@
 //! state and is on disk; its entry then keeps key, expiry, type and tip, and the tip is where
 //! [`Engine::restore_cold`] gets it back from.
 
-use crate::effect::{Effect, Payload, Snapshot, Stamped};
+use crate::effect::{Collection, Effect, Merge, Op, Payload, Placement, Snapshot, Stamped};
 use crate::engine::{EffectLog, Engine, Now};
 use crate::entry::Value;
 use crate::index::Slot;
@@ -147,6 +147,45 @@ impl Engine {
             .find(key)
             .expect("a whole state leaves a key");
         self.keyspace_mut(number).set_expiry(slot, expires_ms);
+    }
+
+    /// During recovery: the cold entry, with its keyspace and tip, whose value must be
+    /// [restored](Engine::restore_cold) before `effect` is replayed, because it changes the value or
+    /// moves the tip that says where the value is. `None` where nothing is cold there, or where the
+    /// effect replaces or removes what is.
+    #[inline]
+    pub fn cold_before(&self, effect: &Effect<'_>) -> Option<(u32, Slot, u64)> {
+        let number = effect.db;
+        if number as usize >= self.keyspaces() || self.keyspace(number).cold_keys() == 0 {
+            return None;
+        }
+        let is_replaced = match &effect.payload {
+            Payload::Snapshot(_) | Payload::Flush | Payload::Place { .. } => true,
+            Payload::Data(data) => {
+                let is_delta = matches!(data.merge, Merge::AddInt | Merge::AddFloat);
+                let is_set = data.placement == Placement::None && !is_delta;
+                data.collection == Collection::Scalar && (data.op == Op::Remove || is_set)
+            }
+            Payload::Meta(_) | Payload::Noop => false,
+        };
+        if is_replaced {
+            return None;
+        }
+        let slot = self.keyspace(number).find(self.key(effect.key))?;
+        let entry = self.keyspace(number).entry(slot);
+        matches!(entry.value(), Value::Cold).then(|| (number, slot, entry.tip()))
+    }
+
+    /// Drops a value from memory, if the effect that the entry's tip names holds the whole state, and
+    /// is in the log for certain: it was read from there. Returns whether memory was freed. The entry
+    /// moves.
+    pub fn drop_whole(&mut self, number: u32, slot: Slot) -> bool {
+        let entry = self.keyspace(number).entry(slot);
+        if !entry.is_self_contained() || matches!(entry.value(), Value::Cold) {
+            return false;
+        }
+        self.keyspace_mut(number).make_cold(slot);
+        true
     }
 
     /// Drops a value from memory, if the effect that the entry's tip names holds the whole state and

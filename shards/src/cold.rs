@@ -8,10 +8,9 @@ use std::collections::{HashSet, VecDeque};
 use causet_core::entry::Value;
 use causet_core::index::Slot;
 use causet_core::wire::unmarshal_effect;
-use causet_net::AlignedBuf;
 
 use crate::disk::{Disk, Owner};
-use crate::log::{BlockingIo, ColdRead, Locate, LogIo, Progress};
+use crate::log::{ColdRead, Locate, Progress};
 use crate::state::State;
 
 /// Reads under way at once: enough to keep a device busy, and far below what the driver takes.
@@ -184,22 +183,7 @@ pub fn warm_up(state: &mut State, db: u32, key: &[u8]) -> bool {
         return false;
     };
     // A value is dropped only when its record is on disk, so it is never pending.
-    let Locate::At(mut read) = log.locate(tip) else {
-        return false;
-    };
-    let mut io = BlockingIo::new();
-    let mut progress = read.start();
-    while let Progress::Read(request) = progress {
-        let buf = AlignedBuf::with_capacity(request.len);
-        io.read(request.file(), buf, request.offset, request.len);
-        let bytes = io
-            .completion()
-            .and_then(|(_, _, buf)| buf)
-            .unwrap_or_default();
-        progress = read.on_read(&bytes);
-    }
-    match progress {
-        Progress::Found(bytes) => restore(state, number, key, tip, &bytes),
-        _ => false,
-    }
+    log.cold_read(tip)
+        .and_then(ColdRead::finish)
+        .is_some_and(|bytes| restore(state, number, key, tip, &bytes))
 }

@@ -22,6 +22,7 @@ pub mod lend;
 pub mod log;
 pub mod mesh;
 pub mod rdb;
+pub mod replay;
 pub mod reshard;
 pub mod server;
 pub mod shard;

@@ -7,16 +7,18 @@
 
 use causet_core::effect::{Effect, Payload, Snapshot};
 use causet_core::engine::{Engine, EngineOptions, Now};
+use causet_core::entry::Value;
 use causet_core::id::{NodeId, Slot};
 use causet_core::value::HashSeed;
+use causet_core::wire::unmarshal_effect;
 
 use crate::command::call::encode_state;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::log::datadir::DataDir;
-use crate::log::{BlockingIo, Client, Log};
+use crate::log::{BlockingIo, Client, ColdRead, Log};
 use crate::server::{StartError, log_options, recover, unix_ns};
-use crate::state::collection_limits;
+use crate::state::{collection_limits, maxmemory_bytes};
 
 /// A shard of the new generation, while it is written.
 struct Target {
@@ -28,6 +30,19 @@ struct Target {
 }
 
 impl Target {
+    /// Writes a key's whole state. Its value does not stay in memory: nobody reads it here.
+    fn take(&mut self, db: u32, key: &[u8], payload: Payload<'_>) {
+        // The old log may have been written with more databases than are configured now.
+        self.engine.ensure_databases(db + 1);
+        let now = Now { unix_ns: unix_ns() };
+        let effect = Effect { db, key, payload };
+        self.engine.commit(&mut self.journal, now, &[effect], false);
+        if let Some(slot) = self.engine.space(db).find(self.engine.key(key)) {
+            self.engine.drop_whole(self.engine.place(db), slot);
+        }
+        self.relieve();
+    }
+
     /// Lets the log write while it has more than it should hold.
     fn relieve(&mut self) {
         while self.journal.is_full() {
@@ -92,7 +107,7 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
         std::fs::create_dir_all(&dir)?;
         let mut engine = Engine::new(options(number));
         let log_options = log_options(config, meta.node, number);
-        let (log, _) = recover(&dir, log_options, Client::inline(), &mut engine)?;
+        let (log, _) = recover(&dir, log_options, Client::inline(), &mut engine, 0)?;
         let journal = Journal::On(Box::new(log));
         targets.push(Target {
             engine,
@@ -110,27 +125,31 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
             log_options,
             Client::inline(),
             &mut engine,
+            maxmemory_bytes(config) as usize,
         )?;
-        drop(log);
         for db in 0..engine.databases() {
             for entry in engine.space(db).iter() {
                 let target = &mut targets[usize::from(Slot::of_key(entry.key()).shard(shards))];
-                let state = encode_state(entry);
-                let snapshot = Snapshot {
-                    type_tag: entry.type_tag(),
-                    expires_ms: entry.expires_ms(),
-                    state: &state,
-                };
-                let effect = Effect {
-                    db,
-                    key: entry.key(),
-                    payload: Payload::Snapshot(snapshot),
-                };
-                let now = Now { unix_ns: unix_ns() };
-                target
-                    .engine
-                    .commit(&mut target.journal, now, &[effect], false);
-                target.relieve();
+                let key = entry.key();
+                if matches!(entry.value(), Value::Cold) {
+                    // One effect holds it whole, expiry included: it goes over as it is.
+                    let tip = entry.tip();
+                    let bytes = log
+                        .cold_read(tip)
+                        .and_then(ColdRead::finish)
+                        .ok_or_else(|| format!("effect {tip} does not read back"))?;
+                    let mut deps = Vec::new();
+                    let stamped = unmarshal_effect(tip, &bytes, &mut deps)?;
+                    target.take(db, key, stamped.effect.payload);
+                } else {
+                    let state = encode_state(entry);
+                    let snapshot = Snapshot {
+                        type_tag: entry.type_tag(),
+                        expires_ms: entry.expires_ms(),
+                        state: &state,
+                    };
+                    target.take(db, key, Payload::Snapshot(snapshot));
+                }
                 keys += 1;
             }
         }

@@ -12,7 +12,6 @@ use causet_core::engine::{Engine, EngineOptions, Now};
 use causet_core::evict::Recency;
 use causet_core::id::NodeId;
 use causet_core::value::HashSeed;
-use causet_core::wire::unmarshal_effect;
 use causet_net::{AnyDriver, Config as DriverConfig, Driver, PeerHandle, Waker, listener};
 use socket2::Socket;
 
@@ -22,10 +21,11 @@ use crate::journal::Journal;
 use crate::log::datadir::{DataDir, Meta};
 use crate::log::{Client as PreparerClient, Fsync, Log, Options, Preparer, Recovered};
 use crate::mesh::{self, Mesh};
+use crate::replay::Replay;
 use crate::reshard;
 use crate::shard::{Listening, Shard};
 use crate::shared::{Phase, Shared, SharedOptions};
-use crate::state::{Random, State, collection_limits};
+use crate::state::{Random, State, collection_limits, maxmemory_bytes};
 use crate::ticks;
 
 /// Why the server does not start, in one line for the operator.
@@ -326,7 +326,8 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
     let (journal, recovered) = match log {
         None => (Journal::Off, None),
         Some((dir, options, preparer)) => {
-            let (log, recovered) = recover(&dir, options, preparer, &mut engine)?;
+            let memory_max = (maxmemory_bytes(&config) / u64::from(shared.shards)) as usize;
+            let (log, recovered) = recover(&dir, options, preparer, &mut engine, memory_max)?;
             (Journal::On(Box::new(log)), Some(recovered))
         }
     };
@@ -352,7 +353,7 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
     Ok((mesh, state, driver, listening, ready))
 }
 
-/// Opens a shard's log and brings the engine to its state.
+/// Opens a shard's log and brings the engine to its state, in about `memory_max` bytes (0: any).
 ///
 /// # Errors
 /// Damage, with the way to repair it; what the system says.
@@ -361,14 +362,10 @@ pub fn recover(
     options: Options,
     preparer: PreparerClient,
     engine: &mut Engine,
+    memory_max: usize,
 ) -> Result<(Log, Recovered), String> {
-    let mut sink = |counter: u64, _, bytes: &[u8]| {
-        let mut deps = Vec::new();
-        let stamped = unmarshal_effect(counter, bytes, &mut deps)
-            .map_err(|error| format!("effect {counter} does not decode: {error}"))?;
-        engine.replay(counter, &stamped);
-        Ok(())
-    };
+    let mut replay = Replay::new(dir, engine, memory_max);
+    let mut sink = |counter: u64, lsn, bytes: &[u8]| replay.take(counter, lsn, bytes);
     let (log, recovered) =
         Log::open(dir, options, preparer, &mut sink).map_err(|error| error.to_string())?;
     engine.continue_after(log.next_counter() - 1);

@@ -188,10 +188,7 @@ impl State {
         );
         self.recency = Recency::new(counts, config.lfu_log_factor, config.lfu_decay_time);
         self.recency.set_time(self.now.unix_ms());
-        let limit = match config.maxmemory {
-            MemoryLimit::Bytes(bytes) => bytes,
-            percent => percent.bytes(memory_limit_of_process()),
-        };
+        let limit = maxmemory_bytes(&config);
         self.shared.maxmemory.store(limit, Ordering::Relaxed);
         self.journal.set_fsync(fsync(config.appendfsync));
         self.config = config;
@@ -202,6 +199,14 @@ impl State {
     #[inline]
     pub fn is_out_of_memory(&self) -> bool {
         self.out_of_memory
+    }
+}
+
+/// `maxmemory` in bytes, a percentage taken of what this process may use now; 0: no limit.
+pub fn maxmemory_bytes(config: &Config) -> u64 {
+    match config.maxmemory {
+        MemoryLimit::Bytes(bytes) => bytes,
+        percent => percent.bytes(memory_limit_of_process()),
     }
 }
 

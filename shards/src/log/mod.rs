@@ -27,6 +27,7 @@
 //! | `writer` | [`Log`]: append, group commit, policies, errors |
 //! | `recover` | reading everything at start, cutting torn tails, refusing damage |
 //! | `stream`, `reader` | frames back into effects; one cold effect by its counter |
+//! | `lookback` | effects that recovery has passed, for values that it dropped |
 //! | `compactor` | walking the oldest segment so that it can be retired |
 //! | `preparer` | the background thread that makes and recycles segment files |
 //! | `segment`, `index` | headers, names, chain; counter -> offset |
@@ -40,6 +41,7 @@ pub mod datadir;
 mod fault;
 mod index;
 mod io;
+mod lookback;
 mod options;
 mod preparer;
 mod reader;
@@ -54,6 +56,7 @@ mod writer;
 pub use buffer::{AlignedBuf, BLOCK_BYTES, Record};
 pub use compactor::{Compactor, Step};
 pub use io::{BlockingIo, Completion, LogIo, OpId};
+pub use lookback::Lookback;
 pub use options::{Fsync, Options, Refusal, Stats};
 pub use preparer::{Client, Preparer};
 pub use reader::{ColdRead, Locate, Progress, ReadRequest};

@@ -10,8 +10,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::buffer::BLOCK_BYTES;
+use super::buffer::{AlignedBuf, BLOCK_BYTES};
 use super::index::STRIDE_BYTES;
+use super::io::{BlockingIo, LogIo};
 use super::stream::EffectStream;
 use super::writer::Log;
 
@@ -107,6 +108,43 @@ pub struct ColdRead {
 }
 
 impl ColdRead {
+    /// Reads effect `counter` from `extents`, which are in order and begin at the frame of effect
+    /// `start_counter`; the first read takes `len` bytes.
+    pub(super) fn new(
+        counter: u64,
+        start_counter: u64,
+        mut extents: Vec<Extent>,
+        len: u32,
+    ) -> ColdRead {
+        let sequence = extents.first().map_or(0, |extent| extent.sequence);
+        extents.reverse();
+        ColdRead {
+            counter,
+            stream: EffectStream::new(sequence, start_counter),
+            extents,
+            skip: 0,
+            len: len.min(READ_BYTES_MAX),
+        }
+    }
+
+    /// Does all the reads now, blocking; `None` if the effect does not read back.
+    pub fn finish(mut self) -> Option<Vec<u8>> {
+        let mut io = BlockingIo::new();
+        let mut progress = self.start();
+        loop {
+            match progress {
+                Progress::Read(request) => {
+                    let buf = AlignedBuf::with_capacity(request.len);
+                    io.read(request.file(), buf, request.offset, request.len);
+                    let read = io.completion().and_then(|(_, _, buf)| buf);
+                    progress = self.on_read(&read.unwrap_or_default());
+                }
+                Progress::Found(bytes) => return Some(bytes),
+                Progress::Lost => return None,
+            }
+        }
+    }
+
     /// The first read.
     pub fn start(&mut self) -> Progress {
         self.next()
@@ -186,17 +224,16 @@ impl Log {
             return Locate::Gone;
         };
         extent.start = start;
-        let (sequence, len) = (
-            extent.sequence,
-            next.map_or(STRIDE_BYTES, |next| next - start),
-        );
-        extents.reverse();
-        Locate::At(ColdRead {
-            counter,
-            stream: EffectStream::new(sequence, start_counter),
-            extents,
-            skip: 0,
-            len: len.min(READ_BYTES_MAX),
-        })
+        let len = next.map_or(STRIDE_BYTES, |next| next - start);
+        Locate::At(ColdRead::new(counter, start_counter, extents, len))
+    }
+
+    /// The reading of the effect with this counter, if it is in the file.
+    #[must_use]
+    pub fn cold_read(&self, counter: u64) -> Option<ColdRead> {
+        match self.locate(counter) {
+            Locate::At(read) => Some(read),
+            Locate::Pending | Locate::Gone => None,
+        }
     }
 }
