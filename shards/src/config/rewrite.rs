@@ -217,15 +217,19 @@ mod tests {
     #[test]
     fn comments_and_order_stay_and_values_change_in_place() {
         let mut case = start(
-            "# mine\nport 7000\nsave 900 1 300 10\nsave 60 10000\n\nslave-priority 50\n\
+            "# mine\nmaxclients 7000\nsave 900 1 300 10\nsave 60 10000\n\nslave-priority 50\n\
              requirepass 'a b'\ntimeout 0\n",
         );
-        let lines = case.rewrite(&[("replica-priority", "8"), ("hz", "20"), ("port", "7001")]);
+        let lines = case.rewrite(&[
+            ("replica-priority", "8"),
+            ("hz", "20"),
+            ("maxclients", "7001"),
+        ]);
         assert_eq!(
             lines,
             [
                 "# mine",
-                "port 7001",
+                "maxclients 7001",
                 "save 900 1",
                 "save 300 10",
                 "",
@@ -268,7 +272,6 @@ mod tests {
         let mut case = start("user bob on >secret ~*\nrename-command FLUSHALL \"\"\n");
         case.rewrite(&[
             ("requirepass", "\"quo\\te\u{1}"),
-            ("bind", ""),
             ("client-output-buffer-limit", "pubsub 1kb 2 3 normal 7 7 7"),
             ("latency-tracking-info-percentiles", ""),
             ("maxmemory", "75%"),
