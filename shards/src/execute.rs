@@ -116,6 +116,8 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
     } = env;
     let began = ticks::now();
     let built_before = out.tail().len();
+    // Before it runs: CLIENT LIST shows its own client as running it.
+    client.last_command = row.command.name;
     let mut call = Call {
         context: Context::new(client.db),
         state,
@@ -166,7 +168,6 @@ pub fn run<'a>(env: Environment<'a>, row: Row, args: Args<'a>) {
         .command(row.number)
         .count(nanos, failed, tracks_latency);
     client.commands += 1;
-    client.last_command = row.command.name;
     let event = if row.command.has(flag::FAST) {
         "fast-command"
     } else {
