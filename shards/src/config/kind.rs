@@ -330,7 +330,7 @@ impl Kind<Vec<u8>> for Bytes {
     }
 }
 
-/// A directory that exists; kept as an absolute path, because the server may change its own.
+/// A directory, or the place where the server will make one; kept as an absolute path.
 pub(super) struct Directory;
 
 impl Kind<PathBuf> for Directory {
@@ -340,7 +340,7 @@ impl Kind<PathBuf> for Directory {
             Ok(path) if path.is_dir() => Ok(path),
             Ok(_) => Err("Not a directory".into()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err("No such file or directory".into())
+                std::path::absolute(&path).map_err(|error| error.to_string().into())
             }
             Err(error) => Err(error.to_string().into()),
         }
@@ -355,7 +355,7 @@ impl Kind<PathBuf> for Directory {
     }
 
     fn allowed(&self) -> String {
-        "a directory that exists".into()
+        "a directory; it is made where it is missing".into()
     }
 }
 

@@ -490,7 +490,7 @@ mod tests {
         assert!(case("replicaof host 6379").contains("every node takes writes"));
         assert!(case("cluster-enabled yes").contains("cluster-enabled no"));
         assert!(case("loadmodule x.so").contains("does not load modules"));
-        assert!(case("dir /does/not/exist").contains("No such file or directory"));
+        assert!(case("dir /etc/passwd").contains("Not a directory"));
         assert!(
             run(&["/does/not/exist"])
                 .expect_err("no file")
