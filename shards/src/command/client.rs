@@ -619,7 +619,7 @@ mod tests {
         assert!(
             harness
                 .text("client info")
-                .contains("cmd=client|id user=default")
+                .contains("cmd=client|info user=default")
         );
     }
 
