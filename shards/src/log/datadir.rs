@@ -1,8 +1,10 @@
 //! The data directory: who owns it, which generation of logs is the true one.
 //!
-//!     DIR/lock                 held by the process that serves from it
-//!     DIR/meta                 node id, shard count, generation, format version
-//!     DIR/gen-N/shard-000/...  the logs of generation N
+//! ```text
+//! DIR/lock                 held by the process that serves from it
+//! DIR/meta                 node id, shard count, generation, format version
+//! DIR/gen-N/shard-000/...  the logs of generation N
+//! ```
 //!
 //! Re-sharding writes a new generation beside the old one and then replaces `meta`, atomically: before
 //! that instant the old generation is the data, after it the new one. What is in a log is not known
