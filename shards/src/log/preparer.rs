@@ -180,7 +180,10 @@ fn perform(job: Job, prewrite: impl Fn(&Path, u64) -> io::Result<()>) {
             segment_bytes,
             reply,
         } => {
-            let prepared = prepare(&dir, sequence, segment_bytes, prewrite).map(Arc::new);
+            let prepared = prepare(&dir, sequence, segment_bytes, |path| {
+                prewrite(path, segment_bytes)
+            })
+            .map(Arc::new);
             // A log that closed meanwhile finds the file at its next start.
             let _ = reply.send((sequence, prepared));
         }
@@ -197,13 +200,14 @@ fn perform(job: Job, prewrite: impl Fn(&Path, u64) -> io::Result<()>) {
     }
 }
 
-/// Puts a segment file under its final name: a spare if there is one, else a new one that `prewrite`
-/// fills, so that later writes neither allocate blocks nor convert extents.
+/// Puts a segment file under its final name: a spare of `segment_bytes` if there is one, else a new
+/// one that `prewrite` makes and fills, so that later writes neither allocate blocks nor convert
+/// extents.
 pub(super) fn prepare(
     dir: &Path,
     sequence: u64,
     segment_bytes: u64,
-    prewrite: impl Fn(&Path, u64) -> io::Result<()>,
+    prewrite: impl Fn(&Path) -> io::Result<()>,
 ) -> io::Result<File> {
     let path = segment::path(dir, sequence);
     let mut found = None;
@@ -220,7 +224,7 @@ pub(super) fn prepare(
         Some(spare) => spare,
         None => {
             let new = dir.join(format!("{sequence:016x}.tmp"));
-            if let Err(error) = prewrite(&new, segment_bytes) {
+            if let Err(error) = prewrite(&new) {
                 // A half-written file would hold the space that a later attempt needs.
                 let _ = std::fs::remove_file(&new);
                 return Err(error);
@@ -257,23 +261,6 @@ pub(super) fn plain_prewrite(path: &Path, bytes: u64) -> io::Result<()> {
         let len = (bytes - offset).min(CHUNK_BYTES as u64);
         file.write_all_at(&zeros[..len as usize], offset)?;
         offset += len;
-    }
-    file.sync_all()
-}
-
-/// Blocks without content: at once, but each first write to them converts an extent. For the one
-/// segment that a start cannot wait for.
-pub(super) fn reserve(path: &Path, bytes: u64) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)?;
-    // SAFETY: takes no memory.
-    let error = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes.cast_signed()) };
-    if error != 0 {
-        return Err(io::Error::from_raw_os_error(error));
     }
     file.sync_all()
 }
@@ -343,7 +330,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let full = |path: &Path, _| {
+        let full = |path: &Path| {
             std::fs::write(path, "half")?;
             Err(io::ErrorKind::StorageFull.into())
         };

@@ -24,6 +24,9 @@ pub type Sink<'a> = dyn FnMut(u64, Lsn, &[u8]) -> Result<(), String> + 'a;
 
 /// Enough of a segment without a header to see whether batches were written to it.
 const PROBE_BYTES: usize = 1 << 20;
+/// Size of the segment that a start makes where no spare is left: the start waits until it is
+/// prewritten, 10 ms or so, and the full-sized ones are made meanwhile.
+const START_BYTES: u32 = 4 << 20;
 
 /// Why a log could not be recovered.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +89,7 @@ pub enum RecoverError {
     },
 }
 
-fn io_at(file: &Path) -> impl FnOnce(io::Error) -> RecoverError + '_ {
+pub(super) fn io_at(file: &Path) -> impl FnOnce(io::Error) -> RecoverError + '_ {
     move |source| RecoverError::Io {
         file: file.to_owned(),
         source,
@@ -568,10 +571,12 @@ pub(super) fn recover(
         let mut index = Index::default();
         let stop = scan.segment(number, link, &bytes, &mut index, sink);
         let file = segment::open_direct(&link.path).map_err(io_at(&link.path))?;
+        let file_bytes = file.metadata().map_err(io_at(&link.path))?.len() as u32;
         let sequence = link.header.sequence;
         segments.push(Segment {
             sequence,
             file: Some(file.into()),
+            file_bytes,
             end: 0,
             index,
         });
@@ -679,8 +684,10 @@ pub(super) fn begin(
         preparer::retire(dir, *sequence, usize::MAX).map_err(at_dir())?;
     }
     let sequence = found.last_sequence + 1;
-    let file = preparer::prepare(dir, sequence, segment_bytes.into(), preparer::reserve)
-        .map_err(at_dir())?;
+    let file = preparer::prepare(dir, sequence, segment_bytes.into(), |path| {
+        preparer::plain_prewrite(path, START_BYTES.min(segment_bytes).into())
+    })
+    .map_err(at_dir())?;
     let header = Header {
         owner,
         sequence,

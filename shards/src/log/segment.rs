@@ -147,6 +147,8 @@ pub(super) struct Segment {
     pub sequence: u64,
     /// `None` until the preparer has made the file of a segment that is only in memory so far.
     pub file: Option<Arc<File>>,
+    /// The file's size. The first one of a log is small, so that a start need not wait.
+    pub file_bytes: u32,
     /// Where its written frames end.
     pub end: u32,
     pub index: Index,

@@ -84,6 +84,8 @@ pub struct Log {
     pool: Pool,
 
     open: Batch,
+    /// Size of the segment that the open batch is for.
+    open_segment_bytes: u32,
     /// Batches that ended early because their segment is full, or an effect is large.
     sealed: VecDeque<Batch>,
     sealed_bytes: usize,
@@ -150,11 +152,13 @@ impl Log {
 
         let mut segments = VecDeque::from(found.segments);
         let sequence = header.sequence;
+        let file_bytes = file.metadata().map_err(recover::io_at(dir))?.len() as u32;
         let file = Arc::new(file);
         let start = Batch::first(sequence, AlignedBuf::with_capacity(1));
         segments.push_back(Segment {
             sequence,
             file: Some(file),
+            file_bytes,
             end: start.base,
             index: Index::default(),
         });
@@ -168,6 +172,7 @@ impl Log {
             durable: start.end(),
             flush_to: Lsn::default(),
             open: start,
+            open_segment_bytes: file_bytes,
             sealed: VecDeque::new(),
             sealed_bytes: 0,
             next_counter: header.first_counter,
@@ -226,7 +231,7 @@ impl Log {
             Flags::NONE
         };
         let end = self.open.base as usize + self.open.buf.len();
-        if len <= self.fragment_bytes_max() && end <= self.options.segment_bytes as usize {
+        if len <= self.fragment_bytes_max() && end <= self.open_segment_bytes as usize {
             let header = frame::header(self.open.seed, flags, &self.open.buf[payload..]);
             self.open.buf[at..payload].copy_from_slice(&header);
             self.note_start(self.open.base + at as u32);
@@ -269,7 +274,7 @@ impl Log {
             let overhead = HEADER_BYTES + if self.open.is_empty() { MARK_BYTES } else { 0 };
             let room = self
                 .open
-                .room(self.options.segment_bytes)
+                .room(self.open_segment_bytes)
                 .saturating_sub(overhead);
             let whole = rest.len() <= fragment_max;
             if room
@@ -329,9 +334,12 @@ impl Log {
             _ => None,
         };
         let (end, index) = (self.open.base, Index::default());
+        let file_bytes = self.options.segment_bytes;
+        self.open_segment_bytes = file_bytes;
         self.segments.push_back(Segment {
             sequence,
             file,
+            file_bytes,
             end,
             index,
         });
@@ -410,7 +418,7 @@ impl Log {
     pub fn stats(&self) -> Stats {
         Stats {
             segments: self.segments.len(),
-            disk_bytes: self.segments.len() as u64 * u64::from(self.options.segment_bytes),
+            disk_bytes: self.segments.iter().map(|s| u64::from(s.file_bytes)).sum(),
             batches: self.batches,
             effects: self.effects,
             flushes: self.flushes,
