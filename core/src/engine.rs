@@ -169,6 +169,24 @@ impl Engine {
         Key::new(bytes, self.seed)
     }
 
+    /// Starts loading what a look-up of each effect's key will touch, so that the cache misses of a
+    /// few dozen keys overlap.
+    pub fn prefetch<'e, 'b: 'e>(&self, effects: impl Iterator<Item = &'e Effect<'b>> + Clone) {
+        let keyed = || {
+            let there = |effect: &&Effect<'_>| (effect.db as usize) < self.keyspaces();
+            effects
+                .clone()
+                .filter(there)
+                .map(|effect| (self.keyspace(effect.db), self.key(effect.key)))
+        };
+        for (space, key) in keyed() {
+            space.prefetch_index(key);
+        }
+        for (space, key) in keyed() {
+            space.prefetch_entry(key);
+        }
+    }
+
     /// Memory of all databases in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.spaces

@@ -13,6 +13,9 @@ use crate::state::State;
 /// Bytes of the segment that one step looks at.
 const STEP_BYTES: usize = 16 << 10;
 
+/// Records whose keys are looked up together, so that their cache misses overlap.
+const PREFETCHED_MAX: usize = 32;
+
 /// The compaction of one shard's log.
 #[derive(Default)]
 pub struct Compaction {
@@ -55,10 +58,18 @@ impl Compaction {
         if log.is_full() || log.refusal().is_some() {
             return;
         }
-        let mut deps = Vec::new();
-        let step = compactor.step(log, STEP_BYTES, &mut |log, counter, bytes| {
-            if let Ok(stamped) = unmarshal_effect(counter, bytes, &mut deps) {
-                engine.keep_if_live(log, *now, counter, &stamped.effect);
+        let step = compactor.step(log, STEP_BYTES, &mut |log, effects| {
+            let mut deps = vec![Vec::new(); effects.len()];
+            let read = |((counter, bytes), deps)| {
+                let stamped = unmarshal_effect(counter, bytes, deps).ok()?;
+                Some((counter, stamped.effect))
+            };
+            let effects: Vec<_> = effects.iter().zip(&mut deps).filter_map(read).collect();
+            for batch in effects.chunks(PREFETCHED_MAX) {
+                engine.prefetch(batch.iter().map(|(_, effect)| effect));
+                for (counter, effect) in batch {
+                    engine.keep_if_live(log, *now, *counter, effect);
+                }
             }
         });
         match step {

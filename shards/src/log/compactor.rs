@@ -29,6 +29,50 @@ pub enum Step {
     Damaged,
 }
 
+/// Effects in the order of the log, each with its counter.
+#[derive(Debug, Default)]
+pub struct Effects {
+    bytes: Vec<u8>,
+    /// Counter, and where the effect ends in `bytes`.
+    ends: Vec<(u64, usize)>,
+}
+
+impl Effects {
+    fn push(&mut self, counter: u64, effect: &[u8]) {
+        self.bytes.extend_from_slice(effect);
+        self.ends.push((counter, self.bytes.len()));
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        // One large effect must not keep its memory.
+        self.bytes.shrink_to(READ_BYTES as usize);
+        self.ends.clear();
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Counter and bytes of each.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(counter, end)| {
+            let effect = &self.bytes[start..end];
+            start = end;
+            (counter, effect)
+        })
+    }
+}
+
 /// The walk over one segment.
 #[derive(Debug)]
 pub struct Compactor {
@@ -40,6 +84,8 @@ pub struct Compactor {
     skip: usize,
     chunk: Vec<u8>,
     used: usize,
+    /// What the step at hand hands out; empty between steps.
+    effects: Effects,
 }
 
 impl Compactor {
@@ -70,6 +116,7 @@ impl Compactor {
             skip: 0,
             chunk: Vec::new(),
             used: 0,
+            effects: Effects::default(),
         })
     }
 
@@ -79,24 +126,26 @@ impl Compactor {
         self.sequence
     }
 
-    /// Hands effects to `take` (the log to append to, counter, bytes) out of the next `budget_bytes` of the segment at most.
-    /// Not to be called again after [`Step::Finished`].
+    /// Hands the effects in the next `budget_bytes` of the segment to `take`, all together, with the
+    /// log to append to. Not to be called again after [`Step::Finished`].
     pub fn step(
         &mut self,
         log: &mut Log,
         budget_bytes: usize,
-        take: &mut dyn FnMut(&mut Log, u64, &[u8]),
+        take: &mut dyn FnMut(&mut Log, &Effects),
     ) -> Step {
         if self.used < self.chunk.len() {
             let end = (self.used + budget_bytes.max(1)).min(self.chunk.len());
             let part = &self.chunk[self.used..end];
             self.used = end;
-            let until = self.until;
+            let (until, effects) = (self.until, &mut self.effects);
             let walked = self.stream.push(part, &mut |counter, effect| {
                 if counter < until {
-                    take(log, counter, effect);
+                    effects.push(counter, effect);
                 }
             });
+            take(log, effects);
+            effects.clear();
             if walked.is_err() {
                 return Step::Damaged;
             }

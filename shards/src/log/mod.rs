@@ -54,7 +54,7 @@ pub mod tool;
 mod writer;
 
 pub use buffer::{AlignedBuf, BLOCK_BYTES, Record};
-pub use compactor::{Compactor, Step};
+pub use compactor::{Compactor, Effects, Step};
 pub use io::{BlockingIo, Completion, LogIo, OpId};
 pub use lookback::Lookback;
 pub use options::{Fsync, Options, Refusal, Stats};

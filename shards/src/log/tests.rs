@@ -130,6 +130,41 @@ fn what_was_durable_comes_back_over_segments_and_reopens() {
 }
 
 #[test]
+fn a_new_log_begins_in_a_small_segment_and_goes_on_in_full_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 8 << 20,
+        ..options(Fsync::EverySec)
+    };
+    let (mut io, mut now) = (FaultIo::default(), 0);
+    for round in 0..2 {
+        let mut recovered = 0;
+        let (mut log, ..) = Log::open(
+            dir.path(),
+            options.clone(),
+            Client::inline(),
+            &mut |counter, _, bytes| {
+                assert_eq!(bytes, effect(counter, 1000));
+                recovered += 1;
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert_eq!(recovered, round * 15_000);
+        for _ in 0..15_000 {
+            let bytes = effect(log.next_counter(), 1000);
+            put(&mut log, false, &bytes);
+            pump(&mut log, &mut io, now);
+        }
+        settle(&mut log, &mut io, &mut now);
+        let first = std::fs::metadata(&segment_files(dir.path())[0]).unwrap();
+        assert_eq!(first.len(), 4 << 20);
+        let small = log.stats().segments as u64 * (8 << 20) - log.stats().disk_bytes;
+        assert_eq!(small, 4 << 20, "only the first is small");
+    }
+}
+
+#[test]
 fn a_tail_torn_at_any_byte_keeps_every_earlier_effect() {
     let dir = tempfile::tempdir().unwrap();
     let (mut io, mut now) = (FaultIo::default(), 0);
@@ -306,11 +341,13 @@ fn compaction_retires_the_oldest_segment_only_after_its_live_effects_moved() {
         rounds += 1;
         let mut compactor = Compactor::start(&log).unwrap();
         loop {
-            let step = compactor.step(&mut log, 10_000, &mut |log, counter, bytes| {
-                assert_eq!(bytes, effect(counter, 1000));
-                if counter % 500 == 0 && counter < 6000 {
-                    put(log, false, bytes);
-                    moved.push(bytes.to_vec());
+            let step = compactor.step(&mut log, 10_000, &mut |log, effects| {
+                for (counter, bytes) in effects.iter() {
+                    assert_eq!(bytes, effect(counter, 1000));
+                    if counter % 500 == 0 && counter < 6000 {
+                        put(log, false, bytes);
+                        moved.push(bytes.to_vec());
+                    }
                 }
             });
             match step {
