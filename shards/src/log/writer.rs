@@ -28,6 +28,8 @@ const WRITE_BYTES: usize = 256 << 10;
 const WRITE_AFTER_NS: u64 = 10_000_000;
 const SYNC_EVERY_NS: u64 = 1_000_000_000;
 const RETRY_AFTER_NS: u64 = 100_000_000;
+/// How often to look whether the preparer has made the segment that is needed now.
+const LOOK_AFTER_NS: u64 = 1_000_000;
 /// Written batches wait in memory for the flush that covers them. At the first bound the flush comes
 /// early; at the second, writing waits for it.
 const HELD_BYTES_FLUSH: usize = 4 << 20;
@@ -451,15 +453,18 @@ impl Log {
         if self.refusal.is_some() {
             return Some(self.retry_ns);
         }
-        let write = (!self.open.is_empty() || !self.sealed.is_empty()).then(|| {
-            if self.options.fsync == Fsync::Always || !self.sealed.is_empty() {
-                self.now_ns
+        let waits = !self.open.is_empty() || !self.sealed.is_empty();
+        // With a write under way its completion is what comes next, not a time.
+        let write = (waits && self.write.is_none()).then(|| {
+            if self.write_due() {
+                // The last tick could not: the segment's file is not there yet.
+                self.now_ns + LOOK_AFTER_NS
             } else {
                 self.open.since_ns + WRITE_AFTER_NS
             }
         });
-        let sync = (!self.held.is_empty() && self.options.fsync == Fsync::EverySec)
-            .then(|| self.synced_ns + SYNC_EVERY_NS);
+        let waits = !self.held.is_empty() && self.options.fsync == Fsync::EverySec;
+        let sync = (waits && self.sync.is_none()).then(|| self.synced_ns + SYNC_EVERY_NS);
         match (write, sync) {
             (Some(write), Some(sync)) => Some(write.min(sync)),
             (one, other) => one.or(other),
