@@ -1,8 +1,9 @@
 //! The load: connections kept busy by one thread, replies counted, latencies recorded.
 //!
 //! Closed loop: each connection sends a pipeline of requests, waits for all their replies, sends the
-//! next; a reply's latency runs from the hand-over of its pipeline. Open loop: requests start by a
-//! [`Schedule`] whatever the server does, and latency runs from the scheduled start.
+//! next; a reply's latency runs from the hand-over of its pipeline. Open loop: bursts of requests
+//! start by a [`Schedule`] whatever the server does, each on one connection, and latency runs from
+//! the scheduled start.
 //!
 //! One clock reading per read of a socket, not per reply: replies that arrive together have the
 //! same latency, as they have for a client. The rule: whatever is reported was counted from replies
@@ -80,8 +81,29 @@ impl Address {
 pub enum Pace {
     /// As soon as the pipeline before was answered.
     Closed,
-    /// By the schedule.
-    Open(Schedule),
+    /// By the schedule, so many requests at a time, from 1 to the load's depth: 1 is clients that
+    /// do not pipeline, the depth is clients that send whole pipelines.
+    Open {
+        /// When a burst starts.
+        schedule: Schedule,
+        /// Requests that start together, on one connection.
+        burst: usize,
+    },
+}
+
+impl Pace {
+    /// Requests one by one, by the schedule.
+    pub fn open(schedule: Schedule) -> Pace {
+        Pace::Open { schedule, burst: 1 }
+    }
+
+    /// `rate` requests a second in bursts of `burst` at equal gaps.
+    pub fn bursts(rate: f64, burst: usize) -> Pace {
+        Pace::Open {
+            schedule: Schedule::even(rate / burst as f64),
+            burst,
+        }
+    }
 }
 
 /// What one thread sends.
@@ -270,7 +292,10 @@ impl Generator {
         };
         match pace {
             Pace::Closed => self.run_closed(&mut run)?,
-            Pace::Open(schedule) => self.run_open(&mut run, schedule)?,
+            Pace::Open { schedule, burst } => {
+                assert!((1..=self.depth).contains(&burst), "a burst fits a pipeline");
+                self.run_open(&mut run, schedule, burst)?;
+            }
         }
         debug_assert!(
             self.connections
@@ -320,7 +345,7 @@ impl Generator {
         self.send(token)
     }
 
-    fn run_open(&mut self, run: &mut Run, mut schedule: Schedule) -> Result<()> {
+    fn run_open(&mut self, run: &mut Run, mut schedule: Schedule, burst: usize) -> Result<()> {
         let overtime_ns = run.limit.duration.map_or(u64::MAX, |duration| {
             (duration + OVERTIME_MAX).as_nanos() as u64
         });
@@ -329,13 +354,17 @@ impl Generator {
         loop {
             let now_ns = run.now_ns();
             let mut room = true;
-            while schedule.peek_ns() <= now_ns && run.allowance(1, schedule.peek_ns()) == 1 {
-                let Some(token) = self.connection_with_room(next_connection) else {
+            while schedule.peek_ns() <= now_ns {
+                let count = run.allowance(burst, schedule.peek_ns());
+                if count == 0 {
+                    break;
+                }
+                let Some(token) = self.connection_with_room(next_connection, burst) else {
                     room = false;
                     break;
                 };
                 next_connection = (token + 1) % self.connections.len();
-                self.push_request(run, token, schedule.take_ns());
+                self.push_burst(run, token, schedule.take_ns(), count);
             }
             for token in 0..self.connections.len() {
                 if !self.connections[token].batch.is_sent() && !self.connections[token].blocked {
@@ -344,13 +373,17 @@ impl Generator {
             }
             let more = run.allowance(1, schedule.peek_ns()) == 1;
             if more && now_ns > overtime_ns {
-                while run.allowance(1, schedule.peek_ns()) == 1 {
+                loop {
+                    let count = run.allowance(burst, schedule.peek_ns()) as u64;
+                    if count == 0 {
+                        break;
+                    }
                     let start_ns = schedule.take_ns();
-                    run.issued += 1;
-                    run.outcome.unsent += 1;
+                    run.issued += count;
+                    run.outcome.unsent += count;
                     run.outcome
                         .latency
-                        .record(now_ns.saturating_sub(start_ns), 1);
+                        .record(now_ns.saturating_sub(start_ns), count);
                 }
             }
             if !more && run.in_flight == 0 {
@@ -371,23 +404,27 @@ impl Generator {
         }
     }
 
-    /// The next connection, from `from` on, whose pipeline is not full. O(connections) when all are.
-    fn connection_with_room(&self, from: usize) -> Option<usize> {
+    /// The next connection, from `from` on, whose pipeline has room for `burst` more. O(connections)
+    /// when none has.
+    fn connection_with_room(&self, from: usize, burst: usize) -> Option<usize> {
         let count = self.connections.len();
         (from..from + count)
             .map(|index| index % count)
-            .find(|&token| self.connections[token].in_flight < self.depth)
+            .find(|&token| self.connections[token].in_flight + burst <= self.depth)
     }
 
-    fn push_request(&mut self, run: &mut Run, token: usize, start_ns: u64) {
+    fn push_burst(&mut self, run: &mut Run, token: usize, start_ns: u64, count: usize) {
         let connection = &mut self.connections[token];
-        connection
-            .batch
-            .push(&self.mix, &mut self.keys, &mut self.rng);
-        connection.pending.push_back(Pending { start_ns, count: 1 });
-        connection.in_flight += 1;
-        run.issued += 1;
-        run.in_flight += 1;
+        for _ in 0..count {
+            connection
+                .batch
+                .push(&self.mix, &mut self.keys, &mut self.rng);
+        }
+        connection.in_flight += count;
+        let count = count as u64;
+        connection.pending.push_back(Pending { start_ns, count });
+        run.issued += count;
+        run.in_flight += count;
     }
 
     /// Waits once and takes all that is ready; `idle` is called for each connection whose pipeline

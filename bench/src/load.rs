@@ -12,10 +12,11 @@ use std::time::Duration;
 use crate::error::{Doing, Error, Result};
 use crate::generator::{Address, Generator, Limit, Load, Outcome, Pace};
 use crate::keys::{Keys, Zipf};
+use crate::process;
 use crate::rng::Rng;
 use crate::schedule::Schedule;
 use crate::template::Mix;
-use crate::{process, workload};
+use crate::workload::{self, Touch};
 
 /// Options of `causet-bench load`.
 #[derive(Clone, Debug, clap::Args)]
@@ -90,7 +91,13 @@ fn parse_mix(text: &str, value_bytes: usize) -> Result<Mix> {
                     "the weight of {name} is a number from 1, not {weight}"
                 ))
             })?;
-        commands.push((workload::test(name)?.template(value_bytes), weight));
+        let test = workload::test(name)?;
+        if test.touch == Touch::Each {
+            // Every thread would walk the same keys, and this sub-command fills and empties nothing.
+            let text = format!("{name} is a test of `compare`, on servers that it knows are empty");
+            return Err(Error::Usage(text));
+        }
+        commands.push((test.template(value_bytes), weight));
     }
     Ok(Mix::weighted(commands))
 }
@@ -150,8 +157,8 @@ impl Options {
             };
             let pace = match self.rate.map(|rate| rate / threads as f64) {
                 None => Pace::Closed,
-                Some(rate) if self.poisson => Pace::Open(Schedule::poisson(rate, Rng::new(!seed))),
-                Some(rate) => Pace::Open(Schedule::even(rate)),
+                Some(rate) if self.poisson => Pace::open(Schedule::poisson(rate, Rng::new(!seed))),
+                Some(rate) => Pace::open(Schedule::even(rate)),
             };
             let requests = self
                 .requests

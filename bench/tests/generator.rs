@@ -153,7 +153,7 @@ fn an_open_loop_counts_a_stall_for_every_request_that_met_it() {
     // wait 100 ms on average. A closed loop would have seen a single slow request.
     let mut generator = Generator::connect(&load(stalling.start(), 1, 1)).unwrap();
     let outcome = generator
-        .run(Pace::Open(Schedule::even(1000.0)), requests(500))
+        .run(Pace::open(Schedule::even(1000.0)), requests(500))
         .unwrap();
     assert_eq!(outcome.requests, 500);
     let percentiles = outcome.latency.percentiles();
@@ -171,10 +171,41 @@ fn an_open_loop_keeps_its_rate() {
     };
     let mut generator = Generator::connect(&load(address, 4, 4)).unwrap();
     let outcome = generator
-        .run(Pace::Open(Schedule::even(2000.0)), limit)
+        .run(Pace::open(Schedule::even(2000.0)), limit)
         .unwrap();
     assert_eq!(outcome.requests, 1000);
     assert_eq!(outcome.unsent, 0);
+}
+
+#[test]
+fn bursts_come_in_whole_pipelines_at_the_rate_of_their_requests() {
+    let address = Responder::steady(b"+OK\r\n").start();
+    let limit = Limit {
+        requests: None,
+        duration: Some(Duration::from_millis(500)),
+    };
+    let mut generator = Generator::connect(&load(address, 4, 16)).unwrap();
+    // 250 bursts a second of 16 requests each, the first of them at once.
+    let outcome = generator.run(Pace::bursts(4000.0, 16), limit).unwrap();
+    assert_eq!(outcome.requests, 125 * 16);
+    assert_eq!(outcome.latency.count(), outcome.requests);
+    assert_eq!(outcome.unsent, 0);
+}
+
+#[test]
+fn a_stall_is_counted_for_every_request_of_a_burst() {
+    let stalling = Responder {
+        reply: b"+OK\r\n",
+        stall_at: 160,
+        stall: Duration::from_millis(200),
+    };
+    // 100 bursts a second, 50 of them: those that start during the stall wait for it.
+    let mut generator = Generator::connect(&load(stalling.start(), 1, 10)).unwrap();
+    let outcome = generator
+        .run(Pace::bursts(1000.0, 10), requests(495))
+        .unwrap();
+    assert_eq!(outcome.requests, 495, "the last burst is cut short");
+    assert!(outcome.latency.percentiles().p90_ns >= 100_000_000);
 }
 
 #[test]

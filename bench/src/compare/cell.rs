@@ -13,7 +13,6 @@ use crate::interrupt;
 use crate::peers::Binary;
 use crate::process::{self, CpuTime};
 use crate::server::{self, Server, Settings};
-use crate::template::Mix;
 use crate::workload::Test;
 
 /// redis-benchmark has no time limit; so many requests a second are assumed per cell.
@@ -40,6 +39,8 @@ pub struct Cell {
     pub foreign_busy: f64,
     /// Replies that were empty.
     pub empty: u64,
+    /// Whether the server had come to rest after its filling when the clocks started.
+    pub settled: bool,
 }
 
 impl Cell {
@@ -84,16 +85,16 @@ pub fn measure(
     round: usize,
 ) -> Result<Cell> {
     let server = Server::start(binary, settings)?;
-    fill_for(options, &server, test.fill)?;
-    match options.driver {
+    let settled = fill_for(options, &server, test.fill)?;
+    let cell = match options.driver {
         Driver::Own => drive(options, &server, test, depth, SEED + round as u64),
         Driver::RedisBenchmark => drive_foreign(options, &server, test, depth),
-    }
+    };
+    Ok(Cell { settled, ..cell? })
 }
 
 fn drive(options: &Options, server: &Server, test: &Test, depth: usize, seed: u64) -> Result<Cell> {
-    let mix = Mix::single(test.template(options.value_bytes));
-    let mut generator = Generator::connect(&options.load(server, mix, depth, seed))?;
+    let mut generator = Generator::connect(&options.load(server, test, depth, seed))?;
     let before = Clocks::read(server, options.server_core, process::own_cpu)?;
     let outcome = generator
         .run(Pace::Closed, limit(options, test))?
@@ -114,15 +115,12 @@ fn drive(options: &Options, server: &Server, test: &Test, depth: usize, seed: u6
 }
 
 fn limit(options: &Options, test: &Test) -> Limit {
-    let elements = test.pops().then_some(options.pop_elements);
-    let requests = match (options.requests, elements) {
-        (Some(requests), Some(elements)) => Some(requests.min(elements)),
-        (requests, elements) => requests.or(elements),
-    };
+    let most = test.requests_max(options.keyspace, options.pop_elements);
+    let requests = [options.requests, most].into_iter().flatten().min();
     let by_time = options.requests.is_none();
     Limit {
         requests,
-        duration: by_time.then(|| Duration::from_secs_f64(options.seconds)),
+        duration: by_time.then(|| options.load_time()),
     }
 }
 
@@ -195,6 +193,7 @@ fn cell(before: &Clocks, after: &Clocks, requests: u64, latency_us: [Option<f64>
         load_busy: after.load.saturating_sub(before.load).as_secs_f64() / wall,
         foreign_busy: foreign.as_secs_f64() / wall,
         empty: 0,
+        settled: true,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::progress::Progress;
 use super::table::{Table, optional};
 use super::{Contenders, Options, SEED, fill};
 use crate::error::Result;
@@ -13,9 +14,7 @@ use crate::generator::{Generator, Limit, Outcome, Pace};
 use crate::keys::Keys;
 use crate::latency::Latency;
 use crate::peers::Binary;
-use crate::schedule::Schedule;
 use crate::server::{COMPACTING_FIELDS, COMPACTIONS_FIELDS, Server, Settings};
-use crate::template::Mix;
 use crate::workload::{self, FILL_PER_REQUEST, Fill};
 
 /// Keys that are overwritten: at a few hundred thousand SETs a second each is garbage soon.
@@ -50,7 +49,11 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
             "max us with",
         ],
     );
+    let cells = contenders.servers.len();
+    let load = Duration::from_secs_f64(options.compaction_seconds);
+    let mut progress = Progress::announce("compaction", cells, load);
     for binary in &contenders.servers {
+        progress.begin(&format!("SET -P {DEPTH}, {}", binary.label));
         let seen = observe(options, settings, binary)?;
         let count = |latency: &Latency| latency.count() as f64;
         let share = count(&seen.with) / (count(&seen.with) + count(&seen.without)).max(1.0);
@@ -60,11 +63,14 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
         let p999 = |latency: &Latency| latency.percentiles().p999_ns;
         let max = |latency: &Latency| latency.percentiles().max_ns;
         let (without, with) = (figure(&seen.without, p999), figure(&seen.with, p999));
+        let compactions = seen
+            .compactions
+            .map_or("-".to_owned(), |count| count.to_string());
+        progress.end(&format!("{compactions} compactions"));
         table.row(vec![
             binary.label.clone(),
             format!("{:.1}", seen.rate / 1e3),
-            seen.compactions
-                .map_or("-".to_owned(), |count| count.to_string()),
+            compactions,
             format!("{:.0}%", share * 100.0),
             optional(without, 1),
             optional(with, 1),
@@ -88,8 +94,7 @@ fn observe(options: &Options, settings: &Settings, binary: &Binary) -> Result<Ob
         debug_assert_eq!(filling.requests, KEYS / FILL_PER_REQUEST);
         fill(&server, filling)?;
     }
-    let mix = Mix::single(workload::test("SET")?.template(options.value_bytes));
-    let mut load = options.load(&server, mix, DEPTH, SEED);
+    let mut load = options.load(&server, workload::test("SET")?, DEPTH, SEED);
     load.keys = Keys::uniform(KEYS);
     let mut generator = Generator::connect(&load)?;
     let mut drive = |pace: Pace, duration: Duration| -> Result<Outcome> {
@@ -114,7 +119,7 @@ fn observe(options: &Options, settings: &Settings, binary: &Binary) -> Result<Ob
     };
     let started = Instant::now();
     while started.elapsed().as_secs_f64() < options.compaction_seconds {
-        let outcome = drive(Pace::Open(Schedule::even(rate)), WINDOW)?;
+        let outcome = drive(Pace::bursts(rate, DEPTH), WINDOW)?;
         let (counted_now, runs): (Option<u64>, bool) = (count()?, running()?);
         let compacted = was_running || runs || counted_now != counted;
         let latency = if compacted {

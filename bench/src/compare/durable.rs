@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
+use super::progress::Progress;
 use super::table::{Table, optional};
-use super::{Contenders, Options, SEED};
+use super::{Contenders, Options, SEED, UNSETTLED, fill_for};
 use crate::disk;
 use crate::error::Result;
 use crate::generator::{Generator, Limit, Outcome, Pace};
 use crate::server::{LOG_COMMITS_FIELD, Server, Settings};
 use crate::stats::Spread;
-use crate::template::Mix;
-use crate::workload;
+use crate::workload::{self, Test};
 
 /// How long the disk alone is measured, once per round.
 const DISK_DURATION: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ const DEPTH: usize = 1;
 struct Round {
     outcome: Outcome,
     commits_per_second: Option<f64>,
+    settled: bool,
 }
 
 /// SET at depth 1 with `appendfsync always`, in rounds.
@@ -35,13 +36,21 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     let mut disk_rounds = Vec::new();
     let mut disk_p99_us = Vec::new();
     let mut rounds: Vec<Vec<Round>> = contenders.servers.iter().map(|_| Vec::new()).collect();
+    let test = workload::test("SET")?;
+    let cells = options.rounds * rounds.len();
+    let mut progress = Progress::announce("durable", cells, options.load_time());
     for round in 0..options.rounds {
         let rate = disk::durable_write_rate(&settings.data_root, DISK_DURATION)?;
         disk_rounds.push(rate.writes_per_second);
         disk_p99_us.push(rate.latency.p99_ns as f64 / 1e3);
-        for (binary, rounds) in contenders.servers.iter().zip(&mut rounds) {
+        for index in contenders.turns(round) {
+            let binary = &contenders.servers[index];
+            progress.begin(&options.cell_name(round, test.name, Some(DEPTH), binary));
             let server = Server::start(binary, &settings)?;
-            rounds.push(measure(options, &server, SEED + round as u64)?);
+            let found = measure(options, &server, test, SEED + round as u64)?;
+            let rate = found.outcome.throughput() / 1e3;
+            progress.end(&format!("{rate:.1} kop/s"));
+            rounds[index].push(found);
         }
     }
 
@@ -58,6 +67,7 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
             "p99.99 us",
             "commits/s",
             "requests per disk write",
+            "remark",
         ],
     );
     let disk = Spread::of(&disk_rounds);
@@ -85,7 +95,15 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
             us(|outcome| outcome.latency.percentiles().p9999_ns),
             optional(commits.map(|spread| spread.median), 0),
             optional(per_write, 1),
+            if rounds.iter().all(|round| round.settled) {
+                String::new()
+            } else {
+                UNSETTLED.to_owned()
+            },
         ]);
+    }
+    for premise in workload::premises(&[test]) {
+        table.note(premise);
     }
     table.note(format!(
         "the disk alone: {} durable 4 KiB writes/s ({} to {}), p99 {} us (O_DIRECT, O_DSYNC, one \
@@ -101,12 +119,12 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     Ok(table)
 }
 
-fn measure(options: &Options, server: &Server, seed: u64) -> Result<Round> {
-    let mix = Mix::single(workload::test("SET")?.template(options.value_bytes));
-    let mut generator = Generator::connect(&options.load(server, mix, DEPTH, seed))?;
+fn measure(options: &Options, server: &Server, test: &Test, seed: u64) -> Result<Round> {
+    let settled = fill_for(options, server, test.fill)?;
+    let mut generator = Generator::connect(&options.load(server, test, DEPTH, seed))?;
     let limit = Limit {
         requests: None,
-        duration: Some(Duration::from_secs_f64(options.seconds)),
+        duration: Some(options.load_time()),
     };
     let before = server.info_sum(&[LOG_COMMITS_FIELD])?;
     let outcome = generator.run(Pace::Closed, limit)?.checked()?;
@@ -117,5 +135,6 @@ fn measure(options: &Options, server: &Server, seed: u64) -> Result<Round> {
     Ok(Round {
         outcome,
         commits_per_second,
+        settled,
     })
 }

@@ -3,9 +3,13 @@
 //! Nothing is subtracted: not the empty server, not buffers. With a million keys the fixed part is
 //! small; the column of the empty server lets a reader subtract it.
 
+use std::time::Duration;
+
+use super::progress::Progress;
 use super::table::{Table, optional};
-use super::{Contenders, Options, fill_for};
+use super::{Contenders, Options, UNSETTLED, fill_for};
 use crate::error::Result;
+use crate::peers::Binary;
 use crate::process;
 use crate::server::{Server, Settings};
 use crate::stats::Spread;
@@ -19,6 +23,7 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
         "Memory",
         &[
             "server",
+            "allocator",
             "empty MiB",
             "filled MiB",
             "bytes/key min",
@@ -30,21 +35,34 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     let keys = options.keyspace as f64;
     let payload = "key:".len() + crate::template::DIGITS + options.value_bytes;
     let mut rounds = vec![Vec::new(); contenders.servers.len()];
-    for _ in 0..options.rounds {
-        for (binary, rounds) in contenders.servers.iter().zip(&mut rounds) {
+    let mut allocators = vec![String::new(); contenders.servers.len()];
+    let mut restless = Vec::new();
+    let cells = options.rounds * rounds.len();
+    let mut progress = Progress::announce("memory", cells, Duration::ZERO);
+    for round in 0..options.rounds {
+        for index in contenders.turns(round) {
+            let binary = &contenders.servers[index];
+            progress.begin(&options.cell_name(round, "filling", None, binary));
             let server = Server::start(binary, settings)?;
             let empty = process::resident_bytes(server.pid())? as f64;
-            fill_for(options, &server, Fill::Strings)?;
-            rounds.push((empty, process::resident_bytes(server.pid())? as f64));
+            if !fill_for(options, &server, Fill::Strings)? {
+                restless.push(binary.label.clone());
+            }
+            let filled = process::resident_bytes(server.pid())? as f64;
+            allocators[index] = allocator(&server, binary)?;
+            progress.end(&format!("{:.1} bytes/key", filled / keys));
+            rounds[index].push((empty, filled));
         }
     }
-    for (label, rounds) in contenders.labels().into_iter().zip(rounds) {
+    let rows = contenders.labels().into_iter().zip(allocators).zip(rounds);
+    for ((label, allocator), rounds) in rows {
         let spread = |figure: fn(&(f64, f64)) -> f64| {
             Spread::of(&rounds.iter().map(figure).collect::<Vec<_>>())
         };
         let filled = spread(|(_, filled)| *filled);
         table.row(vec![
             label,
+            allocator,
             optional(
                 spread(|(empty, _)| *empty).map(|empty| empty.median / MIB),
                 1,
@@ -57,5 +75,21 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
         ]);
     }
     table.note("VmRSS of the whole process; an allocator's reserve counts".to_owned());
+    table.note(
+        "every key once, in random order; allocator: INFO's mem_allocator, or what took its place"
+            .to_owned(),
+    );
+    for label in restless {
+        table.note(format!("{label} in one round: {UNSETTLED}"));
+    }
     Ok(table)
+}
+
+/// What the server says of its allocator; it does not know when another stands in for it.
+fn allocator(server: &Server, binary: &Binary) -> Result<String> {
+    let told = server.info()?.remove("mem_allocator");
+    let told = told.unwrap_or_else(|| "-".to_owned());
+    Ok(binary
+        .preload
+        .map_or(told, |library| format!("{library}, preloaded")))
 }

@@ -11,6 +11,7 @@ mod durable;
 mod memory;
 mod open_loop;
 mod plot;
+mod progress;
 mod recovery;
 mod table;
 mod throughput;
@@ -18,22 +19,24 @@ mod throughput;
 use std::fs;
 use std::panic;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Doing, Error, Result};
 use crate::generator::{Generator, Limit, Load, Pace};
-use crate::keys::Keys;
 use crate::peers::{self, Binary};
 use crate::process;
 use crate::server::{Server, Settings};
 use crate::template::Mix;
-use crate::workload::{self, Fill, Filling, Test};
+use crate::workload::{self, Fill, Filling, Test, Touch};
 use table::Table;
 
-/// Requests in flight per connection while filling.
-const FILL_PIPELINE: usize = 16;
 /// Connections while filling: one, so that every server gets the elements in the same order.
 const FILL_CONNECTIONS: usize = 1;
+/// Requests in flight while filling: so many that neither end waits for the other long.
+const FILL_PIPELINE: usize = 512;
 const SEED: u64 = 1;
+/// The remark on a server that was still at its log when its clocks started.
+const UNSETTLED: &str = "still rewriting its log";
 
 /// What drives the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +53,7 @@ pub struct Options {
     /// Our server.
     #[arg(long, default_value = "target/release/causet")]
     pub server: PathBuf,
-    /// Peers, by name (redis, redis8, valkey); all of them when none is given.
+    /// Peers, by name (redis, redis8, valkey, valkey-jemalloc); all of them when none is given.
     #[arg(long, value_delimiter = ',')]
     pub peers: Vec<String>,
     /// Where fetched peers are kept.
@@ -59,8 +62,8 @@ pub struct Options {
     /// Tests; all of them when none is given.
     #[arg(long, value_delimiter = ',')]
     pub tests: Vec<String>,
-    /// Requests in flight per connection.
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+    /// Requests in flight per connection: 1,16,64 when not given, with --open-loop 1,16.
+    #[arg(long, value_delimiter = ',')]
     pub pipelines: Vec<usize>,
     /// Rounds.
     #[arg(long, default_value_t = 5)]
@@ -135,24 +138,63 @@ impl Options {
             appendonly: self.appendonly.clone(),
             appendfsync: self.appendfsync.clone(),
             unix: self.unix,
+            rewrites: true,
         }
     }
 
-    fn load(&self, server: &Server, mix: Mix, depth: usize, seed: u64) -> Load {
+    fn load(&self, server: &Server, test: &Test, depth: usize, seed: u64) -> Load {
         Load {
             address: server.address(),
             connections: self.clients,
             depth,
-            mix,
-            keys: Keys::uniform(self.keyspace),
+            mix: Mix::single(test.template(self.value_bytes)),
+            keys: test.keys(self.keyspace, seed),
             seed,
         }
+    }
+
+    /// How long a cell is loaded.
+    fn load_time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    /// The pipeline depths that were asked for, or a mode's own.
+    fn depths<'a>(&'a self, default: &'a [usize]) -> &'a [usize] {
+        if self.pipelines.is_empty() {
+            default
+        } else {
+            &self.pipelines
+        }
+    }
+
+    /// The tests that were asked for, or all that the driver can drive.
+    fn chosen_tests(&self) -> Result<Vec<&'static Test>> {
+        // redis-benchmark draws keys at random, so that soon few of them would be new.
+        let can = |test: &Test| self.driver == Driver::Own || test.touch != Touch::Each;
+        if self.tests.is_empty() {
+            return Ok(workload::TESTS.iter().filter(|test| can(test)).collect());
+        }
+        let chosen = |name: &String| {
+            let test = workload::test(name)?;
+            let text = || format!("redis-benchmark cannot drive {}", test.name);
+            can(test)
+                .then_some(test)
+                .ok_or_else(|| Error::Usage(text()))
+        };
+        self.tests.iter().map(chosen).collect()
+    }
+
+    /// A cell as progress names it.
+    fn cell_name(&self, round: usize, test: &str, depth: Option<usize>, server: &Binary) -> String {
+        let depth = depth.map_or(String::new(), |depth| format!(" -P {depth}"));
+        let (round, rounds) = (round + 1, self.rounds);
+        format!("round {round}/{rounds}, {test}{depth}, {}", server.label)
     }
 
     fn check(&self) -> Result<()> {
         let wrong = if self.rounds == 0 || self.clients == 0 || self.keyspace == 0 {
             "--rounds, --clients and --keyspace are at least 1"
-        } else if self.pipelines.is_empty() || self.pipelines.contains(&0) {
+        } else if self.pipelines.contains(&0) {
             "--pipelines are at least 1"
         } else if self.seconds <= 0.0 || self.seconds > 1e6 || self.compaction_seconds <= 0.0 {
             "seconds are above 0"
@@ -204,6 +246,13 @@ impl Contenders {
         Ok(contenders)
     }
 
+    /// The servers' indices in the order of a round: who goes first changes from round to round, so
+    /// that no server always follows the same.
+    fn turns(&self, round: usize) -> impl Iterator<Item = usize> + use<> {
+        let count = self.servers.len();
+        (0..count).map(move |turn| (turn + round) % count)
+    }
+
     fn labels(&self) -> Vec<String> {
         self.servers
             .iter()
@@ -239,8 +288,8 @@ impl Drop for DataRoot {
     }
 }
 
-/// Sends a filling to a server and waits until the server has digested it.
-fn fill(server: &Server, filling: Filling) -> Result<()> {
+/// Sends a filling to a server and waits until the server has digested it; whether it has, in time.
+fn fill(server: &Server, filling: Filling) -> Result<bool> {
     let load = Load {
         address: server.address(),
         connections: FILL_CONNECTIONS,
@@ -259,29 +308,21 @@ fn fill(server: &Server, filling: Filling) -> Result<()> {
     server.settle()
 }
 
-/// Fills a server as a test wants it.
-fn fill_for(options: &Options, server: &Server, fill_with: Fill) -> Result<()> {
+/// Fills a server as a test wants it; whether the server came to rest afterwards.
+fn fill_for(options: &Options, server: &Server, fill_with: Fill) -> Result<bool> {
     let filling = workload::filling(
         fill_with,
         options.keyspace,
         options.pop_elements,
         options.value_bytes,
     );
-    filling.map_or(Ok(()), |filling| fill(server, filling))
+    filling.map_or(Ok(true), |filling| fill(server, filling))
 }
 
 /// Runs the sub-command: the modes that were asked for, or the throughput comparison.
 pub fn run(options: &Options) -> Result<()> {
     options.check()?;
-    let tests: Vec<&'static Test> = if options.tests.is_empty() {
-        workload::TESTS.iter().collect()
-    } else {
-        options
-            .tests
-            .iter()
-            .map(|name| workload::test(name))
-            .collect::<Result<_>>()?
-    };
+    let tests = options.chosen_tests()?;
     let contenders = Contenders::find(options)?;
     for reason in &contenders.absent {
         eprintln!("causet-bench: {reason}");

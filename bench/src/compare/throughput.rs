@@ -8,13 +8,16 @@ use std::fs;
 
 use super::cell::{self, Cell};
 use super::plot::{self, Group};
+use super::progress::Progress;
 use super::table::{Table, optional};
-use super::{Contenders, Options};
+use super::{Contenders, Options, UNSETTLED};
 use crate::error::{Doing, Result};
 use crate::server::Settings;
 use crate::stats::{self, Spread};
-use crate::workload::Test;
+use crate::workload::{self, Test};
 
+/// Pipeline depths when none are asked for.
+const DEPTHS: &[usize] = &[1, 16, 64];
 /// Above this part of the server's core used by others, a line is marked as disturbed.
 const DISTURBED: f64 = 0.05;
 
@@ -56,7 +59,8 @@ pub fn run(
 ) -> Result<Vec<(Table, &'static str)>> {
     let servers = &contenders.servers;
     let mut lines: Vec<Line> = Vec::new();
-    for &depth in &options.pipelines {
+    let depths = options.depths(DEPTHS);
+    for &depth in depths {
         for &test in tests {
             lines.push(Line {
                 test,
@@ -65,35 +69,35 @@ pub fn run(
             });
         }
     }
+    let cells = options.rounds * lines.len() * servers.len();
+    let mut progress = Progress::announce("throughput", cells, options.load_time());
     for round in 0..options.rounds {
         for line in &mut lines {
-            // Who goes first changes from round to round, so that no server always follows the same.
-            for turn in 0..servers.len() {
-                let index = (turn + round) % servers.len();
+            for index in contenders.turns(round) {
                 let binary = &servers[index];
-                let cell = cell::measure(options, settings, binary, line.test, line.depth, round)?;
-                eprintln!(
-                    "round {}/{} {} -P {} {}: {:.0}/s, {:.0} ns CPU",
-                    round + 1,
-                    options.rounds,
-                    line.test.name,
-                    line.depth,
-                    binary.label,
-                    cell.throughput,
-                    cell.cpu_ns
-                );
+                let (test, depth) = (line.test, line.depth);
+                progress.begin(&options.cell_name(round, test.name, Some(depth), binary));
+                let cell = cell::measure(options, settings, binary, test, depth, round)?;
+                let (rate, cpu_us) = (cell.throughput / 1e3, cell.cpu_ns / 1e3);
+                progress.end(&format!("{rate:.1} kop/s, {cpu_us:.2} us CPU"));
                 line.servers[index].push(cell);
             }
         }
     }
     let labels = contenders.labels();
     let path = options.out.join("cpu-per-op.svg");
-    fs::write(&path, plot(&lines, &labels, &options.pipelines))
+    fs::write(&path, plot(&lines, &labels, depths))
         .doing(|| format!("writing {}", path.display()))?;
-    Ok(vec![
+    let mut tables = vec![
         (ratios(&lines, &labels), "ratios"),
         (details(&lines, &labels), "throughput"),
-    ])
+    ];
+    for premise in workload::premises(tests) {
+        for (table, _) in &mut tables {
+            table.note(premise.clone());
+        }
+    }
+    Ok(tables)
 }
 
 fn ratios(lines: &[Line], labels: &[String]) -> Table {
@@ -182,6 +186,8 @@ fn details(lines: &[Line], labels: &[String]) -> Table {
             let mut remarks = Vec::new();
             remarks.extend((others > DISTURBED).then_some("disturbed"));
             remarks.extend(dry.then_some("ran dry"));
+            let settled = line.servers[server].iter().all(|cell| cell.settled);
+            remarks.extend((!settled).then_some(UNSETTLED));
             table.row(vec![
                 line.test.name.to_owned(),
                 line.depth.to_string(),
@@ -236,7 +242,6 @@ fn plot(lines: &[Line], labels: &[String], depths: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload;
 
     fn cell(throughput: f64, cpu_ns: f64) -> Cell {
         Cell {
@@ -248,6 +253,7 @@ mod tests {
             load_busy: 0.5,
             foreign_busy: 0.0,
             empty: 0,
+            settled: true,
         }
     }
 
@@ -271,5 +277,21 @@ mod tests {
             "{text}"
         );
         assert!(details(&[line], &labels).csv().contains(",-,-,"));
+    }
+
+    #[test]
+    fn a_line_says_when_a_server_had_not_come_to_rest() {
+        let restless = Cell {
+            settled: false,
+            ..cell(1.0, 1.0)
+        };
+        let line = Line {
+            test: workload::test("GET").unwrap(),
+            depth: 1,
+            servers: vec![vec![cell(1.0, 1.0)], vec![cell(1.0, 1.0), restless]],
+        };
+        let text = details(&[line], &["ours", "theirs"].map(str::to_owned)).csv();
+        let told: Vec<bool> = text.lines().map(|line| line.ends_with(UNSETTLED)).collect();
+        assert_eq!(told, [false, false, true]);
     }
 }
