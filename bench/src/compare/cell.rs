@@ -1,7 +1,7 @@
 //! One cell: one test at one pipeline depth against one fresh server.
 //!
-//! Filling and connecting happen before the clocks are read; a server's CPU time is what its process
-//! used between the first request and the last reply.
+//! Filling, coming to rest and connecting happen before the clocks are read; a server's CPU time is
+//! what its process and all below it used between the first request and the last reply.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -37,8 +37,9 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     let mut disk_p99_us = Vec::new();
     let mut rounds: Vec<Vec<Round>> = contenders.servers.iter().map(|_| Vec::new()).collect();
     let test = workload::test("SET")?;
+    let work = DISK_DURATION + options.fill_time(test.fill) + options.load_time();
     let cells = options.rounds * rounds.len();
-    let mut progress = Progress::announce("durable", cells, options.load_time());
+    let mut progress = Progress::announce("durable", cells, work);
     for round in 0..options.rounds {
         let rate = disk::durable_write_rate(&settings.data_root, DISK_DURATION)?;
         disk_rounds.push(rate.writes_per_second);

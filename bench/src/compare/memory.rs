@@ -3,8 +3,6 @@
 //! Nothing is subtracted: not the empty server, not buffers. With a million keys the fixed part is
 //! small; the column of the empty server lets a reader subtract it.
 
-use std::time::Duration;
-
 use super::progress::Progress;
 use super::table::{Table, optional};
 use super::{Contenders, Options, UNSETTLED, fill_for};
@@ -38,7 +36,7 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     let mut allocators = vec![String::new(); contenders.servers.len()];
     let mut restless = Vec::new();
     let cells = options.rounds * rounds.len();
-    let mut progress = Progress::announce("memory", cells, Duration::ZERO);
+    let mut progress = Progress::announce("memory", cells, options.fill_time(Fill::Strings));
     for round in 0..options.rounds {
         for index in contenders.turns(round) {
             let binary = &contenders.servers[index];

@@ -27,11 +27,13 @@ use crate::peers::{self, Binary};
 use crate::process;
 use crate::server::{Server, Settings};
 use crate::template::Mix;
-use crate::workload::{self, Fill, Filling, Test, Touch};
+use crate::workload::{self, FILL_PER_REQUEST, Fill, Filling, Test, Touch};
 use table::Table;
 
 /// Connections while filling: one, so that every server gets the elements in the same order.
 const FILL_CONNECTIONS: usize = 1;
+/// Assumed time for one element of a filling, for estimates.
+const FILL_TIME: Duration = Duration::from_micros(2);
 /// Requests in flight while filling: so many that neither end waits for the other long.
 const FILL_PIPELINE: usize = 512;
 const SEED: u64 = 1;
@@ -156,6 +158,13 @@ impl Options {
     /// How long a cell is loaded.
     fn load_time(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
+    }
+
+    /// How long filling a server may take, for estimates.
+    fn fill_time(&self, fill: Fill) -> Duration {
+        let filling = workload::filling(fill, self.keyspace, self.pop_elements, 0);
+        let requests = filling.map_or(0, |filling| filling.requests);
+        FILL_TIME * u32::try_from(requests * FILL_PER_REQUEST).unwrap_or(u32::MAX)
     }
 
     /// The pipeline depths that were asked for, or a mode's own.

@@ -80,8 +80,9 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     }
     calibrate(options, settings, contenders, &mut lines)?;
 
+    let work = options.fill_time(Fill::Strings) + options.load_time();
     let cells = options.rounds * lines.len() * contenders.servers.len();
-    let mut progress = Progress::announce("open loop", cells, options.load_time());
+    let mut progress = Progress::announce("open loop", cells, work);
     for round in 0..options.rounds {
         for line in &mut lines {
             for index in contenders.turns(round) {
@@ -122,8 +123,8 @@ fn calibrate(
         .unwrap_or(&contenders.servers);
     let rounds = options.rounds.min(CALIBRATION_ROUNDS_MAX);
     let time = options.load_time().min(CALIBRATION_MAX);
-    let load = time * lines.len() as u32;
-    let mut progress = Progress::announce("top rates", rounds * pace_makers.len(), load);
+    let work = options.fill_time(Fill::Strings) + time * lines.len() as u32;
+    let mut progress = Progress::announce("top rates", rounds * pace_makers.len(), work);
     let mut tops = vec![vec![Vec::new(); pace_makers.len()]; lines.len()];
     for round in 0..rounds {
         for (index, binary) in pace_makers.iter().enumerate() {

@@ -11,9 +11,9 @@ const BAR_WIDTH: f64 = 14.0;
 const GROUP_GAP: f64 = 22.0;
 const MARGIN: f64 = 50.0;
 const HEAD_HEIGHT: f64 = 60.0;
-/// Room for the legend even above a single group.
+/// Room for the title even above a single group.
 const WIDTH_MIN: f64 = 700.0;
-const LEGEND_STEP: f64 = 160.0;
+const LEGEND_STEP: f64 = 180.0;
 /// Told apart also by those who do not see red and green (Okabe and Ito's palette).
 const COLOURS: [&str; 6] = [
     "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
@@ -36,7 +36,8 @@ pub fn bars(title: &str, legend: &[String], panels: &[(String, Vec<Group>)]) -> 
         .map(|(_, groups)| groups.len())
         .max()
         .unwrap_or(0);
-    let width = (2.0 * MARGIN + groups as f64 * group_width).max(WIDTH_MIN);
+    let content = (groups as f64 * group_width).max(legend.len() as f64 * LEGEND_STEP);
+    let width = (2.0 * MARGIN + content).max(WIDTH_MIN);
     let height = HEAD_HEIGHT + panels.len() as f64 * PANEL_HEIGHT;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \

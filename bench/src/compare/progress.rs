@@ -1,13 +1,12 @@
 //! Where a comparison is, for whoever waits: an estimate at the start, then a line per cell.
 //!
-//! On stderr, for stdout is the report's. The first estimate knows only how long the cells' loads
-//! are and assumes the rest; later ones extend what the cells so far have taken.
+//! On stderr, for stdout is the report's. The first estimate adds what is assumed of starting and
+//! filling to the time of the loads; later ones extend what the cells so far have taken.
 
 use std::time::{Duration, Instant};
 
-/// Assumed time of a cell beside its load: start, filling, settling, end. On the author's machine,
-/// with a million keys; corrected by the cells themselves.
-const CELL_OVERHEAD: Duration = Duration::from_secs(4);
+/// Assumed time of a cell beside its filling and its load: start, coming to rest, end.
+const CELL_OVERHEAD: Duration = Duration::from_secs(1);
 
 /// Counts cells.
 #[derive(Debug)]
@@ -18,9 +17,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Announces so many cells, each of which loads its server for `load`.
-    pub fn announce(what: &str, cells: usize, load: Duration) -> Progress {
-        let estimate = (load + CELL_OVERHEAD) * cells as u32;
+    /// Announces so many cells, each of which fills and loads its server for `work` on average.
+    pub fn announce(what: &str, cells: usize, work: Duration) -> Progress {
+        let estimate = (work + CELL_OVERHEAD) * cells as u32;
         eprintln!("{what}: {cells} cells, about {}", human(estimate));
         Progress {
             cells,

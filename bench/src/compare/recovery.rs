@@ -16,7 +16,7 @@ use crate::keys::Keys;
 use crate::server::{Server, Settings};
 use crate::stats::Spread;
 use crate::template::Mix;
-use crate::workload::{self, Filling};
+use crate::workload::{self, Fill, Filling};
 
 /// Longer than `everysec` may keep a record in memory.
 const FLUSH_WAIT: Duration = Duration::from_millis(2500);
@@ -38,7 +38,9 @@ pub fn run(options: &Options, settings: &Settings, contenders: &Contenders) -> R
     };
     let mut rounds: Vec<Vec<Round>> = contenders.servers.iter().map(|_| Vec::new()).collect();
     let cells = options.rounds * rounds.len();
-    let mut progress = Progress::announce("recovery", cells, FLUSH_WAIT);
+    // SETs, one by one, take twice what MSETs take, and reading them once more as long.
+    let work = FLUSH_WAIT + options.fill_time(Fill::Strings) * 3;
+    let mut progress = Progress::announce("recovery", cells, work);
     for round in 0..options.rounds {
         for index in contenders.turns(round) {
             let binary = &contenders.servers[index];

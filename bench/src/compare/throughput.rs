@@ -5,6 +5,7 @@
 //! per operation; the ratio is the median of the per-round ratios.
 
 use std::fs;
+use std::time::Duration;
 
 use super::cell::{self, Cell};
 use super::plot::{self, Group};
@@ -70,7 +71,9 @@ pub fn run(
         }
     }
     let cells = options.rounds * lines.len() * servers.len();
-    let mut progress = Progress::announce("throughput", cells, options.load_time());
+    let fill_times: Duration = tests.iter().map(|test| options.fill_time(test.fill)).sum();
+    let work = fill_times / tests.len() as u32 + options.load_time();
+    let mut progress = Progress::announce("throughput", cells, work);
     for round in 0..options.rounds {
         for line in &mut lines {
             for index in contenders.turns(round) {
