@@ -12,7 +12,7 @@ use std::mem;
 use crate::effect::{Data, Effect, Payload, Stamped};
 use crate::hlc::{Hlc, HlcClock};
 use crate::id::{NodeId, Offset};
-use crate::keyspace::{Key, Keyspace, Remains};
+use crate::keyspace::{InOrder, Key, Keyspace, Remains};
 use crate::value::{HashSeed, Limits};
 
 /// Remote stamps further ahead than this are refused.
@@ -142,6 +142,15 @@ impl Engine {
     #[inline]
     pub fn space(&self, db: u32) -> &Keyspace {
         self.keyspace(self.place(db))
+    }
+
+    /// The keys of one database in order.
+    ///
+    /// # Panics
+    /// If there is no such database; SELECT refuses those.
+    pub fn in_order(&mut self, db: u32) -> InOrder<'_> {
+        let number = self.place(db);
+        self.keyspace_mut(number).in_order()
     }
 
     /// Number of keyspaces; at least that of databases.

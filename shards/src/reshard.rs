@@ -128,7 +128,7 @@ pub fn run(data: &mut DataDir, config: &Config, shards: u16) -> Result<(), Start
             maxmemory_bytes(config) as usize,
         )?;
         for db in 0..engine.databases() {
-            for entry in engine.space(db).iter() {
+            for entry in engine.in_order(db).iter() {
                 let target = &mut targets[usize::from(Slot::of_key(entry.key()).shard(shards))];
                 let key = entry.key();
                 if matches!(entry.value(), Value::Cold) {

@@ -207,14 +207,14 @@ fn reload(call: &mut Call<'_, '_>) -> Result<(), Failure> {
     let now_ms = call.now_ms();
     let mut wholes: Vec<Whole> = Vec::new();
     call.for_each_shard(|state| {
-        for (db, space) in state.engine.spaces().enumerate() {
-            let live = space.iter().filter(|entry| {
+        for db in 0..state.engine.databases() {
+            let live = state.engine.in_order(db).iter().filter(|entry| {
                 let expired = entry.expires_ms().is_some_and(|at_ms| at_ms <= now_ms);
                 !expired && !matches!(entry.value(), Value::Cold)
             });
             wholes.extend(live.map(|entry| {
                 let (key, state) = (entry.key().to_vec(), encode_state(entry));
-                (db as u32, key, entry.type_tag(), entry.expires_ms(), state)
+                (db, key, entry.type_tag(), entry.expires_ms(), state)
             }));
         }
     });

@@ -104,21 +104,21 @@ impl<'p> Filter<'p> {
     /// Visits the entries of `state` that may match, in order, behind the key `after`.
     fn walk(
         &self,
-        state: &State,
+        state: &mut State,
         db: u32,
         after: Option<&[u8]>,
         visit: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) {
-        let space = state.engine.space(db);
+        let keys = state.engine.in_order(db);
         let may_match = |entry: &Entry<'_>| !self.is_past(entry.key());
         // A cursor from before the prefix was made with another pattern, and starts at this one's.
         // Whether the visitor stopped early is the visitor's to know.
         let _ = match after.filter(|after| *after >= self.prefix.as_slice()) {
-            Some(after) => space
+            Some(after) => keys
                 .range_after(after)
                 .take_while(may_match)
                 .try_for_each(visit),
-            None => space
+            None => keys
                 .range_from(&self.prefix)
                 .take_while(may_match)
                 .try_for_each(visit),
