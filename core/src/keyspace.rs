@@ -755,3 +755,73 @@ impl Drop for Keyspace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn attributes(expires_ms: Option<u64>) -> Attributes {
+        Attributes {
+            tip: 1,
+            type_tag: TypeTag::String,
+            extra: SELF_CONTAINED,
+            expires_ms,
+        }
+    }
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            (0u32..300).prop_map(|number| format!("key:{number:08}").into_bytes()),
+            prop::collection::vec(any::<u8>(), 0..3),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_order_holds_what_was_put_whether_it_waits_or_was_placed(
+            // Few or many between two looks at the order, so that keys change in both states.
+            looks_of_ten in prop_oneof![Just(0u8), Just(1), Just(4)],
+            steps in prop::collection::vec((key(), 0u8..10, 0u8..10, 0usize..200), 0..800),
+        ) {
+            let mut space = Keyspace::new(HashSeed(5));
+            let mut model: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+            for (bytes, what, look, len) in steps {
+                let key = space.key(&bytes);
+                let value = vec![b'v'; len];
+                match (what, space.find(key)) {
+                    (0..5, _) => {
+                        space.put(key, attributes(None), NewValue::Bytes(&value));
+                        model.insert(bytes.clone(), len);
+                    }
+                    (5..7, Some(slot)) => {
+                        space.remove(slot);
+                        model.remove(&bytes);
+                    }
+                    (7, Some(slot)) => {
+                        space.set_expiry(slot, Some(len as u64));
+                    }
+                    (8, Some(slot)) => {
+                        space.set_expiry(slot, None);
+                    }
+                    (9, Some(slot)) => space.make_cold(slot),
+                    (_, found) => prop_assert_eq!(found.is_some(), model.contains_key(&bytes)),
+                }
+                prop_assert!(space.arrivals.len() < ARRIVALS_MAX);
+                if look < looks_of_ten {
+                    let behind = (std::ops::Bound::Excluded(bytes.clone()), std::ops::Bound::Unbounded);
+                    let mut expected = model.range(bytes.clone()..).map(|(key, _)| key.as_slice());
+                    prop_assert!(space.in_order().range_from(&bytes).map(Entry::key).eq(&mut expected));
+                    let mut expected = model.range(behind).map(|(key, _)| key.as_slice());
+                    prop_assert!(space.in_order().range_after(&bytes).map(Entry::key).eq(&mut expected));
+                }
+            }
+            prop_assert_eq!(space.len(), model.len());
+            let found = space.in_order().iter().map(|entry| (entry.key().to_vec(), entry.value_bytes()));
+            prop_assert!(found.eq(model));
+        }
+    }
+}
