@@ -1,4 +1,4 @@
-//! A hash index from a key's hash to its slot: about 6.5 bytes a key at any size.
+//! A hash index from a key's hash to its slot: about 6.6 bytes a key, at most 7.5 at any size.
 //!
 //! For: point look-ups. A look-up touches one 64-byte bucket and then the entry itself; both can be
 //! prefetched for a whole batch ([`HashIndex::prefetch`], then [`HashIndex::candidate`], then
@@ -11,7 +11,7 @@
 //! up to 24, choose a segment through a directory; the 32 below them, scaled to the segment's number
 //! of buckets, choose a bucket of 12; the low 8 are the tag. A full bucket lets entries overflow into
 //! those behind it and counts them, so a look-up leaves its home bucket only where that count says
-//! that somebody did. A segment that fills up gains 8 buckets at a time, until it is split in two.
+//! that somebody did. A segment that fills up gains 8 or 16 buckets, until it is split in two.
 //!
 //! The rule kept: entries stand in the order of their hashes, up to overflow, whatever grows or
 //! shrinks. That makes [`HashIndex::sweep`]'s cursor a plain position that stays meaningful. And no
