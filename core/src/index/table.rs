@@ -1,4 +1,4 @@
-//! A hash index from a key's hash to its slot: about 6.6 bytes a key, at most 7.5 at any size.
+//! A hash index from a key's hash to its slot: about 6.7 bytes a key, at most 7.5 at any size.
 //!
 //! For: point look-ups. A look-up touches one 64-byte bucket and then the entry itself; both can be
 //! prefetched for a whole batch ([`HashIndex::prefetch`], then [`HashIndex::candidate`], then
