@@ -364,6 +364,11 @@ impl OrderedIndex {
         let mut nodes: SmallVec<[&Node; BATCH_MAX]> = keys.iter().map(|_| &self.root).collect();
         // All leaves are equally deep.
         while let Some(Node::Inner(_)) = nodes.first() {
+            for node in &nodes {
+                if let Node::Inner(inner) = node {
+                    inner.separators.prefetch();
+                }
+            }
             for (node, key) in nodes.iter_mut().zip(&keys) {
                 if let Node::Inner(inner) = node {
                     *node = &inner.children[inner.route(key)];
