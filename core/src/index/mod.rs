@@ -10,7 +10,8 @@
 //! the entries.
 //!
 //! The rule kept: no operation stops the world. The longest step of the hash index rehashes one
-//! segment (about 700 entries), of the ordered index one path of nodes, of the arena one region.
+//! segment (about 700 entries), of the ordered index a batch of 32 paths of nodes, of the arena one
+//! region.
 
 mod arena;
 mod leaf;
