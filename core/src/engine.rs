@@ -70,6 +70,7 @@ pub struct Engine {
     places: Vec<u32>,
     /// Databases that were flushed and whose memory is still to be given back, a part at a time.
     flushed: Vec<Remains>,
+    is_replaying: bool,
 }
 
 impl Engine {
@@ -87,6 +88,7 @@ impl Engine {
                 .collect(),
             places: (0..options.databases).collect(),
             flushed: Vec::new(),
+            is_replaying: false,
         }
     }
 
@@ -262,6 +264,27 @@ impl Engine {
         self.apply(counter, &effect, key, found);
     }
 
+    /// Says that a log is to be [replayed](Engine::replay) into this engine, which is empty. Until
+    /// [`Engine::end_replay`] its keys are not in order.
+    pub fn begin_replay(&mut self) {
+        self.is_replaying = true;
+        self.spaces.iter_mut().for_each(Keyspace::leave_unordered);
+    }
+
+    /// Puts the keys that were replayed in order. O(n log n).
+    pub fn end_replay(&mut self) {
+        self.is_replaying = false;
+        self.spaces.iter_mut().for_each(Keyspace::put_in_order);
+    }
+
+    fn empty_keyspace(&self) -> Keyspace {
+        let mut space = Keyspace::new(self.seed);
+        if self.is_replaying {
+            space.leave_unordered();
+        }
+        space
+    }
+
     /// Applies an effect that the log already holds.
     pub fn replay(&mut self, counter: u64, stamped: &Stamped<'_>) {
         debug_assert!(counter > self.last);
@@ -283,16 +306,16 @@ impl Engine {
     }
 
     fn make_keyspace(&mut self, number: u32) {
-        let seed = self.seed;
         while self.spaces.len() <= number as usize {
             self.places.push(self.spaces.len() as u32);
-            self.spaces.push(Keyspace::new(seed));
+            let space = self.empty_keyspace();
+            self.spaces.push(space);
         }
     }
 
     /// Empties a database. O(1): the memory is given back by [`Engine::free_some`].
     pub(crate) fn flush_keyspace(&mut self, number: u32) {
-        let empty = Keyspace::new(self.seed);
+        let empty = self.empty_keyspace();
         let old = mem::replace(self.keyspace_mut(number), empty);
         if !old.is_empty() {
             self.flushed.push(Remains::new(old));

@@ -7,9 +7,12 @@
 
 use std::path::Path;
 
+use causet_core::effect::Stamped;
 use causet_core::engine::Engine;
 use causet_core::index::Slot;
+use causet_core::tip::Tip;
 use causet_core::wire::unmarshal_effect;
+use smallvec::SmallVec;
 
 use crate::log::{Lookback, Lsn};
 
@@ -19,6 +22,10 @@ const LOOK_BYTES: usize = 256 << 10;
 const SWEEP_ENTRIES: usize = 1024;
 /// Smaller values stay: their place would cost as much as they do.
 const DROP_BYTES_MIN: usize = 24;
+/// Effects whose keys are looked up together, so that their cache misses overlap.
+const BATCH_MAX: usize = 32;
+/// Effects above this size are not kept for a batch.
+const BATCHED_BYTES_MAX: usize = 64 << 10;
 
 /// The replay of one log. See the module's head.
 pub struct Replay<'e> {
@@ -29,17 +36,23 @@ pub struct Replay<'e> {
     /// Memory at which dropping is tried next: higher where the last try freed too little.
     drop_at: usize,
     bytes_since: usize,
+    /// Effects that wait to be replayed together: counter, and where each ends in `waiting_bytes`.
+    waiting: Vec<(u64, usize)>,
+    waiting_bytes: Vec<u8>,
 }
 
 impl<'e> Replay<'e> {
-    /// Replays the log in `dir` into `engine`, which may use `memory_max` bytes (0: any).
+    /// Replays the log in `dir` into `engine`, which is empty and may use `memory_max` bytes (0: any).
     pub fn new(dir: &Path, engine: &'e mut Engine, memory_max: usize) -> Self {
+        engine.begin_replay();
         Replay {
             engine,
             lookback: Lookback::new(dir),
             memory_max,
             drop_at: memory_max,
             bytes_since: 0,
+            waiting: Vec::with_capacity(BATCH_MAX),
+            waiting_bytes: Vec::new(),
         }
     }
 
@@ -48,21 +61,70 @@ impl<'e> Replay<'e> {
     /// # Errors
     /// An effect, or one that it builds on, that does not read; in words for the operator.
     pub fn take(&mut self, counter: u64, lsn: Lsn, bytes: &[u8]) -> Result<(), String> {
-        let mut deps = Vec::new();
-        let stamped = unmarshal_effect(counter, bytes, &mut deps)
-            .map_err(|error| format!("effect {counter} does not decode: {error}"))?;
+        if self.memory_max != 0 {
+            self.lookback.note(counter, lsn);
+        }
+        if bytes.len() > BATCHED_BYTES_MAX {
+            self.replay_waiting()?;
+            let mut deps = Vec::new();
+            let stamped = decode(counter, bytes, &mut deps)?;
+            return self.replay(counter, &stamped, bytes.len());
+        }
+        self.waiting_bytes.extend_from_slice(bytes);
+        self.waiting.push((counter, self.waiting_bytes.len()));
+        if self.waiting.len() == BATCH_MAX {
+            self.replay_waiting()?;
+        }
+        Ok(())
+    }
+
+    /// Replays what still waits, and puts the keys in order: the log is read to its end.
+    ///
+    /// # Errors
+    /// As [`Replay::take`].
+    pub fn finish(mut self) -> Result<(), String> {
+        self.replay_waiting()?;
+        self.engine.end_replay();
+        Ok(())
+    }
+
+    fn replay_waiting(&mut self) -> Result<(), String> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let bytes = std::mem::take(&mut self.waiting_bytes);
+        let mut deps: [Vec<Tip>; BATCH_MAX] = Default::default();
+        let mut batch: SmallVec<[(u64, Stamped<'_>, usize); BATCH_MAX]> = SmallVec::new();
+        let mut start = 0;
+        for (&(counter, end), deps) in waiting.iter().zip(&mut deps) {
+            batch.push((
+                counter,
+                decode(counter, &bytes[start..end], deps)?,
+                end - start,
+            ));
+            start = end;
+        }
+        self.engine
+            .prefetch(batch.iter().map(|(_, stamped, _)| &stamped.effect));
+        for (counter, stamped, len) in &batch {
+            self.replay(*counter, stamped, *len)?;
+        }
+        drop(batch);
+        (self.waiting, self.waiting_bytes) = (waiting, bytes);
+        self.waiting.clear();
+        self.waiting_bytes.clear();
+        Ok(())
+    }
+
+    fn replay(&mut self, counter: u64, stamped: &Stamped<'_>, bytes: usize) -> Result<(), String> {
         if let Some((number, slot, tip)) = self.engine.cold_before(&stamped.effect) {
             self.bring_back(number, slot, tip)?;
         }
-        self.engine.replay(counter, &stamped);
-        if self.memory_max == 0 {
-            return Ok(());
-        }
-        self.lookback.note(counter, lsn);
-        self.bytes_since += bytes.len();
-        if self.bytes_since >= LOOK_BYTES {
-            self.bytes_since = 0;
-            self.keep_to_limit();
+        self.engine.replay(counter, stamped);
+        if self.memory_max != 0 {
+            self.bytes_since += bytes;
+            if self.bytes_since >= LOOK_BYTES {
+                self.bytes_since = 0;
+                self.keep_to_limit();
+            }
         }
         Ok(())
     }
@@ -74,8 +136,7 @@ impl<'e> Replay<'e> {
             .map_err(|error| error.to_string())?
             .ok_or_else(|| format!("effect {tip} does not read back"))?;
         let mut deps = Vec::new();
-        let stamped = unmarshal_effect(tip, &bytes, &mut deps)
-            .map_err(|error| format!("effect {tip} does not decode: {error}"))?;
+        let stamped = decode(tip, &bytes, &mut deps)?;
         self.engine.restore_cold(number, slot, &stamped.effect);
         Ok(())
     }
@@ -110,6 +171,15 @@ impl<'e> Replay<'e> {
         // Nothing more to drop: the next try waits until there is reason to hope.
         self.drop_at = self.engine.memory_bytes().max(self.memory_max) + self.memory_max / 8;
     }
+}
+
+fn decode<'a>(
+    counter: u64,
+    bytes: &'a [u8],
+    deps: &'a mut Vec<Tip>,
+) -> Result<Stamped<'a>, String> {
+    unmarshal_effect(counter, bytes, deps)
+        .map_err(|error| format!("effect {counter} does not decode: {error}"))
 }
 
 #[cfg(test)]

@@ -368,6 +368,7 @@ pub fn recover(
     let mut sink = |counter: u64, lsn, bytes: &[u8]| replay.take(counter, lsn, bytes);
     let (log, recovered) =
         Log::open(dir, options, preparer, &mut sink).map_err(|error| error.to_string())?;
+    replay.finish()?;
     engine.continue_after(log.next_counter() - 1);
     Ok((log, recovered))
 }

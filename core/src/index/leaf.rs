@@ -171,6 +171,23 @@ impl Contents {
         }
     }
 
+    /// `slots` in the order of their keys, which are distinct. O(n).
+    pub(super) fn of_sorted(slots: &[Slot], entries: &impl Entries) -> Contents {
+        let pairs = slots.windows(2).enumerate().map(|(at, pair)| {
+            // Each key comes from memory: those ahead are loaded meanwhile.
+            slots
+                .get(at + 16)
+                .into_iter()
+                .for_each(|&ahead| entries.prefetch(ahead));
+            let [before, here] = [pair[0], pair[1]].map(|slot| entries.key(slot));
+            first_difference(before, here).expect("keys are distinct")
+        });
+        Contents {
+            slots: slots.iter().map(|slot| slot.get()).collect(),
+            differences: std::iter::once(0).chain(pairs).take(slots.len()).collect(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -30,6 +30,10 @@ const BATCH_MAX: usize = 32;
 
 /// A leaf with more than this many entries takes none from a full neighbour.
 const LEAF_ROOMY: usize = LEAF_SLOTS * 7 / 8;
+/// Entries of a leaf, and children of an inner node, of an index that is built at once: room for
+/// what comes, and about what insertions in random order leave behind.
+const LEAF_BUILT: usize = LEAF_SLOTS * 5 / 6;
+const CHILDREN_BUILT: usize = CHILDREN_MAX * 5 / 6;
 /// Neighbouring leaves with no more than this in sum are joined.
 const LEAF_JOINED_MAX: usize = LEAF_SLOTS * 3 / 4;
 
@@ -277,6 +281,12 @@ impl Node {
     }
 }
 
+/// `0..len` in as few parts as hold `most` each, of about the same size.
+fn even_parts(len: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let parts = len.div_ceil(most);
+    (0..parts).map(move |part| len * part / parts..len * (part + 1) / parts)
+}
+
 /// Slots in key order. See the module's head.
 ///
 /// Keys are read through [`Entries`]: while an entry's slot is in the index, or in a snapshot that
@@ -301,6 +311,46 @@ impl OrderedIndex {
         OrderedIndex {
             root: Node::Leaf(Rc::new(Leaf::new())),
             len: 0,
+            family: Rc::new(()),
+        }
+    }
+
+    /// The index of `slots`, which come in the order of their keys; no two have the same. O(n),
+    /// reading each key once; takes 12 bytes an entry meanwhile.
+    pub fn of_sorted(slots: &[Slot], entries: &impl Entries) -> OrderedIndex {
+        let contents = Contents::of_sorted(slots, entries);
+        let (mut nodes, mut separators) = (Vec::new(), Vec::new());
+        for part in even_parts(slots.len(), LEAF_BUILT) {
+            if part.start > 0 {
+                separators.push(contents.separator(part.start, entries));
+            }
+            let mut leaf = Leaf::new();
+            leaf.fill_from(&contents, part);
+            nodes.push(Node::Leaf(Rc::new(leaf)));
+        }
+        while nodes.len() > 1 {
+            let parts = even_parts(nodes.len(), CHILDREN_BUILT);
+            let (mut below, mut between) = (nodes.into_iter(), separators.into_iter());
+            (nodes, separators) = (Vec::new(), Vec::new());
+            for part in parts {
+                if part.start > 0 {
+                    separators.extend(between.next());
+                }
+                let mut inner = Inner {
+                    separators: Separators::default(),
+                    children: below.by_ref().take(part.len()).collect(),
+                };
+                let inside = between.by_ref().take(part.len() - 1);
+                inner.separators.change(|keys| keys.extend(inside));
+                nodes.push(Node::Inner(Rc::new(inner)));
+            }
+        }
+        let Some(root) = nodes.pop() else {
+            return OrderedIndex::new();
+        };
+        OrderedIndex {
+            root,
+            len: slots.len(),
             family: Rc::new(()),
         }
     }
@@ -790,6 +840,10 @@ mod tests {
 
         #[test]
         fn it_does_what_a_sorted_map_does(
+            built in prop_oneof![
+                Just(Default::default()),
+                prop::collection::btree_set(key(), 0..3_000),
+            ],
             phases in prop::collection::vec(
                 (
                     0u8..10,
@@ -800,8 +854,10 @@ mod tests {
             ),
             probes in prop::collection::vec(key(), 30),
         ) {
-            let (mut keys, mut index) = (Keys::default(), OrderedIndex::new());
-            let mut model = Model::new();
+            let mut keys = Keys::default();
+            let mut model: Model = built.into_iter().map(|key| (key.clone(), keys.add(&key))).collect();
+            let mut index = OrderedIndex::of_sorted(&model.values().copied().collect::<Vec<_>>(), &keys);
+            check(&index, &model);
             let mut snapshots = Vec::new();
             for (inserts_of_ten, steps, together) in phases {
                 for (key, what) in steps {
