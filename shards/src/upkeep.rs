@@ -20,6 +20,11 @@ const STEPS_PER_TURN: usize = 16;
 const EVICTIONS_PER_TURN: usize = 1024;
 /// Values smaller than this stay: their place would cost as much as they do.
 const COOL_BYTES_MIN: usize = 24;
+/// Random keys compared for one eviction, whatever `maxmemory-samples` says: a shard must not stand
+/// still for one.
+const SAMPLES_MAX: u32 = 64;
+/// Milliseconds between two looks at how much memory the process may use.
+const LIMIT_READ_MS: u64 = 1000;
 /// Random keys looked at to find one with an expiry.
 const VOLATILE_TRIES: usize = 64;
 
@@ -180,7 +185,7 @@ impl State {
         }
         let samples = match policy {
             AllkeysRandom | VolatileRandom => 1,
-            _ => self.config.accepted.maxmemory_samples as usize,
+            _ => self.config.maxmemory_samples.min(SAMPLES_MAX) as usize,
         };
         let mut best: Option<(u64, Slot)> = None;
         let mut tries = 0;

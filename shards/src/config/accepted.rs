@@ -50,22 +50,20 @@ directives! {
         /// Segments are recycled.
         "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, YesNo, Live;
 
-        /// The eviction policy does not sample.
-        "maxmemory-samples" => maxmemory_samples: u32 = 5, Integer(1, INT_MAX), Live;
         /// Eviction is incremental and bounded.
         "maxmemory-eviction-tenacity" =>
             maxmemory_eviction_tenacity: u32 = 10, Integer(0, 100), Live;
-        /// Large evicted values are always freed in small steps.
+        /// A value is freed at once, by the shard that owns it.
         "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, YesNo, Live;
-        /// Large expired values are always freed in small steps.
+        /// See lazyfree-lazy-eviction.
         "lazyfree-lazy-expire" => lazyfree_lazy_expire: bool = false, YesNo, Live;
-        /// Large overwritten values are always freed in small steps.
+        /// See lazyfree-lazy-eviction.
         "lazyfree-lazy-server-del" => lazyfree_lazy_server_del: bool = false, YesNo, Live;
-        /// Large deleted values are always freed in small steps.
+        /// See lazyfree-lazy-eviction.
         "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = false, YesNo, Live;
-        /// Large flushed values are always freed in small steps.
+        /// Flushed databases are always freed in small steps.
         "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, YesNo, Live;
-        /// Timers fire when due; their rate does not depend on clients.
+        /// Background work is done ten times a second, however many clients there are.
         "dynamic-hz" => dynamic_hz: bool = true, YesNo, Live;
         /// Tables grow incrementally.
         "activerehashing" => activerehashing: bool = true, YesNo, Live;
@@ -109,7 +107,7 @@ directives! {
         /// There is no BGSAVE process.
         "bgsave_cpulist" | "bgsave-cpulist" =>
             bgsave_cpulist: String = String::new(), Text, AtStart;
-        /// Log lines go to standard output, which systemd keeps.
+        /// Log lines go to `logfile`, or to standard output, which systemd keeps.
         "syslog-enabled" => syslog_enabled: bool = false, YesNo, AtStart;
         /// See syslog-enabled.
         "syslog-ident" => syslog_ident: String = "redis".into(), Text, AtStart;
@@ -124,7 +122,7 @@ directives! {
         /// See set-proc-title.
         "proc-title-template" =>
             proc_title_template: String = "{title} {listen-addr} {server-mode}".into(), Text, Live;
-        /// A panic is always logged with its backtrace.
+        /// A panic always tells its place on standard error; RUST_BACKTRACE=1 adds the calls.
         "crash-log-enabled" => crash_log_enabled: bool = true, YesNo, Live;
         /// Memory is not tested after a crash.
         "crash-memcheck-enabled" => crash_memcheck_enabled: bool = true, YesNo, Live;
@@ -148,7 +146,7 @@ directives! {
             enable_module_command: &'static str = "no", Word(NO_YES_LOCAL), AtStart;
         /// Sockets are not marked.
         "socket-mark-id" => socket_mark_id: u32 = 0, Integer(0, u32::MAX as i64), AtStart;
-        /// Peer links use the address that the kernel picks.
+        /// There are no replicas to connect to.
         "bind-source-addr" => bind_source_addr: String = String::new(), Text, Live;
         /// Texts compare by bytes.
         "locale-collate" => locale_collate: String = String::new(), Text, Live;
@@ -162,12 +160,12 @@ directives! {
             replica_priority: u32 = 100, Integer(0, INT_MAX), Live;
         /// Every node takes writes.
         "replica-read-only" | "slave-read-only" => replica_read_only: bool = true, YesNo, Live;
-        /// Every node serves what it has.
+        /// There is no leader to be cut off from.
         "replica-serve-stale-data" | "slave-serve-stale-data" =>
             replica_serve_stale_data: bool = true, YesNo, Live;
-        /// A joining node keeps its data.
+        /// There is no leader to copy from.
         "replica-lazy-flush" | "slave-lazy-flush" => replica_lazy_flush: bool = false, YesNo, Live;
-        /// Each node has its own maxmemory.
+        /// There is no leader whose evictions count.
         "replica-ignore-maxmemory" | "slave-ignore-maxmemory" =>
             replica_ignore_maxmemory: bool = true, YesNo, Live;
         /// A failing log refuses writes.
@@ -181,35 +179,35 @@ directives! {
         /// There is no Sentinel to announce to.
         "replica-announce-port" | "slave-announce-port" =>
             replica_announce_port: u32 = 0, Integer(0, 65535), Live;
-        /// Use WAIT or WAITAOF, or a safe mode pattern.
+        /// There are no replicas.
         "min-replicas-to-write" | "min-slaves-to-write" =>
             min_replicas_to_write: u32 = 0, Integer(0, INT_MAX), Live;
         /// See min-replicas-to-write.
         "min-replicas-max-lag" | "min-slaves-max-lag" =>
             min_replicas_max_lag: u32 = 10, Integer(0, INT_MAX), Live;
-        /// Peers do not speak the Redis protocol.
+        /// There are no replicas.
         "close-on-replica-write" => close_on_replica_write: bool = true, YesNo, Live;
-        /// The log is the backlog.
+        /// There are no replicas to keep one for.
         "repl-backlog-size" => repl_backlog_size: u64 = 1 << 20, Memory(1, SIZE_MAX), Live;
-        /// The log is the backlog.
+        /// There are no replicas to keep one for.
         "repl-backlog-ttl" => repl_backlog_ttl: u64 = 3600, Integer(0, i64::MAX), Live;
-        /// Peer links batch by themselves.
+        /// There are no replicas.
         "repl-disable-tcp-nodelay" => repl_disable_tcp_nodelay: bool = false, YesNo, Live;
-        /// Peers resume from the log.
+        /// There are no replicas.
         "repl-diskless-sync" => repl_diskless_sync: bool = true, YesNo, Live;
-        /// Peers resume from the log.
+        /// There are no replicas.
         "repl-diskless-sync-delay" => repl_diskless_sync_delay: u32 = 5, Integer(0, INT_MAX), Live;
-        /// Peers resume from the log.
+        /// There are no replicas.
         "repl-diskless-sync-max-replicas" =>
             repl_diskless_sync_max_replicas: u32 = 0, Integer(0, INT_MAX), Live;
-        /// Peers resume from the log.
+        /// There are no replicas.
         "repl-diskless-load" =>
             repl_diskless_load: &'static str = "disabled",
             Word(&["disabled", "on-empty-db", "swapdb"]), Live;
-        /// Liveness is measured on the peer link.
+        /// There are no replicas.
         "repl-ping-replica-period" | "repl-ping-slave-period" =>
             repl_ping_replica_period: u32 = 10, Integer(1, INT_MAX), Live;
-        /// Liveness is measured on the peer link.
+        /// There are no replicas.
         "repl-timeout" => repl_timeout: u32 = 60, Integer(1, INT_MAX), Live;
 
         /// See cluster-enabled.

@@ -369,6 +369,34 @@ mod tests {
         assert!(Directive::all().all(|row| help.contains(row.name)));
     }
 
+    #[test]
+    fn what_is_said_to_have_no_effect_is_read_by_nobody() {
+        // INFO shows Redis's figure for the backlog, as CONFIG GET does.
+        let shows = ["accepted.repl_backlog_size"];
+        let mut directories = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/src").into()];
+        while let Some(directory) = directories.pop() {
+            let entries = std::fs::read_dir::<std::path::PathBuf>(directory).expect("sources");
+            for path in entries.map(|entry| entry.expect("an entry").path()) {
+                if path.ends_with("config") {
+                    continue;
+                } else if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("source text");
+                for line in text
+                    .lines()
+                    .filter(|line| line.contains("config.accepted."))
+                {
+                    let is_shown = shows.iter().any(|field| line.contains(field));
+                    assert!(is_shown, "{}: {line}", path.display());
+                }
+            }
+        }
+        let samples = Directive::named(b"maxmemory-samples").expect("a directive");
+        assert!(samples.has_effect);
+    }
+
     proptest! {
         /// Whatever CONFIG SET takes, CONFIG GET shows, and CONFIG SET takes that again.
         #[test]

@@ -105,6 +105,8 @@ directives! {
         /// What happens to keys at `maxmemory`; noeviction keeps them all, in the log.
         "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::NoEviction,
             OneOf, Live;
+        /// Random keys among which an lru or lfu policy chooses what to evict; beyond 64 it is 64.
+        "maxmemory-samples" => maxmemory_samples: u32 = 5, Integer(1, INT_MAX), Live;
         /// Logarithmic growth of the access counter that OBJECT FREQ shows.
         "lfu-log-factor" => lfu_log_factor: u32 = 10, Integer(0, INT_MAX), Live;
         /// Minutes after which the access counter is lowered by one.
