@@ -59,6 +59,8 @@ pub struct State {
     pub compactions: u64,
     /// A segment is being compacted.
     pub is_compacting: bool,
+    /// Unix milliseconds at which `maxmemory` was last taken as a part of what the process may use.
+    pub limit_read_ms: u64,
     /// Growth is refused; decided once per turn.
     pub out_of_memory: bool,
     /// LATENCY's slow events.
@@ -102,6 +104,7 @@ impl State {
             idle_sweeps: 0,
             compactions: 0,
             is_compacting: false,
+            limit_read_ms: 0,
             out_of_memory: false,
             latency: LatencyMonitor::default(),
             active_expire: true,

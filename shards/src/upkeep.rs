@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 
 use causet_core::index::Slot;
 
-use crate::config::MaxmemoryPolicy;
+use crate::config::{MaxmemoryPolicy, MemoryLimit};
 use crate::journal::JournalStats;
-use crate::state::State;
+use crate::state::{State, maxmemory_bytes};
 
 /// Entries that the clock hand passes in one step.
 const SWEEP_ENTRIES: usize = 128;
@@ -42,8 +42,30 @@ impl State {
         self.overhead_bytes = (0..self.engine.keyspaces() as u32)
             .map(|number| self.engine.keyspace(number).overhead_bytes())
             .sum();
+        self.follow_memory_limit(now_ms);
         let used = self.used_bytes() as u64;
         self.shared.used_memory[usize::from(self.number)].store(used, Ordering::Relaxed);
+    }
+
+    /// Takes a `maxmemory` that is a percentage anew, once a second: the cgroup of a process may be
+    /// resized while it runs. Shard 0 does it for all; it reads some small files, about 50 us.
+    fn follow_memory_limit(&mut self, now_ms: u64) {
+        let is_share = matches!(self.config.maxmemory, MemoryLimit::Percent(_));
+        let is_due = now_ms.saturating_sub(self.limit_read_ms) >= LIMIT_READ_MS;
+        if self.number != 0 || !is_share || !is_due {
+            return;
+        }
+        self.limit_read_ms = now_ms;
+        let limit = maxmemory_bytes(&self.config);
+        let before = self.shared.maxmemory.swap(limit, Ordering::Relaxed);
+        if before != limit {
+            let share = self.config.maxmemory;
+            tracing::info!(
+                bytes = limit,
+                before,
+                "maxmemory {share} follows the process's limit"
+            );
+        }
     }
 
     /// The log's figures with those of its compaction.
@@ -215,5 +237,34 @@ impl State {
             None => space.first_expiry()?.1,
         };
         Some(space.entry(slot).key().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::harness::Harness;
+    use crate::config::memory_limit_of_process;
+
+    use super::*;
+
+    #[test]
+    fn a_percentage_follows_the_memory_of_the_process_and_a_size_does_not() {
+        let mut harness = Harness::new();
+        let limit = |harness: &Harness| harness.state.shared.maxmemory.load(Ordering::Relaxed);
+        let resize = |harness: &mut Harness, ms| {
+            // As if what is allowed had been other when it was last read.
+            harness.state.shared.maxmemory.store(7, Ordering::Relaxed);
+            harness.advance_ms(ms);
+            harness.state.round();
+        };
+        harness.text("config set maxmemory 50%");
+        resize(&mut harness, LIMIT_READ_MS);
+        let half = MemoryLimit::Percent(50).bytes(memory_limit_of_process());
+        assert_eq!(limit(&harness), half);
+        resize(&mut harness, LIMIT_READ_MS / 2);
+        assert_eq!(limit(&harness), 7, "at most once a second");
+        harness.text("config set maxmemory 1gb");
+        resize(&mut harness, LIMIT_READ_MS);
+        assert_eq!(limit(&harness), 7, "nothing to follow");
     }
 }

@@ -10,7 +10,7 @@ pub mod failure;
 pub mod table;
 
 #[cfg(test)]
-mod harness;
+pub(crate) mod harness;
 
 mod acl;
 mod client;
