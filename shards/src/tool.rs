@@ -1,6 +1,7 @@
 //! `causet log inspect|verify|repair DIR`: a data directory read while no server runs on it.
 
-use std::io;
+use std::fmt::Arguments;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ pub fn main() -> ExitCode {
     let Cli {
         log: LogCommand::Log(action),
     } = Cli::parse();
+    if !matches!(action, Action::Repair { .. }) {
+        end_with_the_pipe();
+    }
     match run(&action) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -64,6 +68,20 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lets the process end, as Unix tools do, when whoever reads its output has had enough (`head`):
+/// Rust's runtime has SIGPIPE ignored. Not for a repair, which must come to its end.
+fn end_with_the_pipe() {
+    // SAFETY: restores a signal's default action, before there is another thread.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Prints a line. A repair goes on where nobody reads it any more.
+fn say(line: Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn run(action: &Action) -> io::Result<bool> {
@@ -80,13 +98,13 @@ fn run(action: &Action) -> io::Result<bool> {
     let mut is_sound = true;
     for shard in 0..meta.shards {
         let log = data.shard(shard);
-        println!("shard {shard}: {}", log.display());
+        say(format_args!("shard {shard}: {}", log.display()));
         let report = match action {
             Action::Inspect { .. } => inspect_shard(&log)?,
             Action::Verify { .. } => verify(&log)?,
             Action::Repair { skip, .. } => repair(&log, *skip)?,
         };
-        println!("{report}");
+        say(format_args!("{report}"));
         let is_damaged = report.damage.is_some_and(|damage| damage.was_durable);
         is_sound &= !is_damaged || matches!(action, Action::Repair { .. });
     }
@@ -97,8 +115,12 @@ fn inspect_shard(log: &Path) -> io::Result<Report> {
     inspect(log, &mut |counter, _, bytes| {
         let mut deps = Vec::new();
         match unmarshal_effect(counter, bytes, &mut deps) {
-            Ok(stamped) => println!("{counter} {:?} {}", stamped.hlc, describe(&stamped.effect)),
-            Err(error) => println!("{counter} ({} bytes) {error}", bytes.len()),
+            Ok(stamped) => say(format_args!(
+                "{counter} {:?} {}",
+                stamped.hlc,
+                describe(&stamped.effect)
+            )),
+            Err(error) => say(format_args!("{counter} ({} bytes) {error}", bytes.len())),
         }
     })
 }

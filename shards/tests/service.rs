@@ -360,3 +360,33 @@ fn a_server_at_rest_uses_no_processor() {
     // A thread that spins would use 200 of 100 a second; time here can only make it less.
     assert!(ticks() - before < 40, "busy while nothing is to do");
 }
+#[test]
+fn a_tool_whose_reader_has_had_enough_ends_quietly() {
+    let mut server = Server::start(&["--shards", "1", "--appendfsync", "no"]);
+    let mut wire = server.wire();
+    // More lines than a pipe holds.
+    let sets: String = (0..5000)
+        .map(|key| format!("SET key:{key} value\r\n"))
+        .collect();
+    wire.send(sets);
+    wire.expect("+OK\r\n".repeat(5000));
+    server.stop();
+    for action in ["inspect", "repair"] {
+        let mut tool = causet();
+        tool.args(["log", action]).arg(server.data());
+        let mut tool = tool
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the tool runs");
+        let mut some = [0; 10];
+        let mut output = tool.stdout.take().expect("it is piped");
+        output.read_exact(&mut some).expect("output");
+        drop(output);
+        let ended = tool.wait_with_output().expect("it ends");
+        assert_ne!(ended.status.code(), Some(101), "{action}: a panic");
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert!(text.is_empty(), "{action}: {text}");
+    }
+}
+
