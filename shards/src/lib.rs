@@ -12,6 +12,7 @@ pub mod compaction;
 pub mod config;
 pub mod connection;
 pub mod cursors;
+pub mod descriptors;
 pub mod diagnostics;
 pub mod disk;
 mod dispatch;

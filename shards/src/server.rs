@@ -17,6 +17,7 @@ use socket2::Socket;
 
 use crate::banner;
 use crate::config::{AppendFsync, Config, IoDriver, PinCores, Source};
+use crate::descriptors;
 use crate::journal::Journal;
 use crate::log::datadir::{DataDir, Meta};
 use crate::log::{Client as PreparerClient, Fsync, Log, Options, Preparer, Recovered};
@@ -70,7 +71,13 @@ pub fn run(config: Config, source: Source) -> Result<(), StartError> {
         0 => cores.len() as u16,
         shards => shards,
     };
-    raise_descriptor_limit(u64::from(config.maxclients));
+    if let Err(most) = descriptors::make_room(config.maxclients.into()) {
+        tracing::warn!(
+            maxclients = config.maxclients,
+            most,
+            "the limit of open files allows fewer clients than maxclients"
+        );
+    }
     let (sockets, port) = listen(&config, shards)?;
 
     let dir = Path::new(&config.dir);
@@ -306,7 +313,8 @@ fn start_shard(plan: Plan) -> Result<Started, String> {
     }
     let config = shared.config();
     let driver_config = DriverConfig {
-        connections_max: (config.maxclients).saturating_add(32),
+        // How many there are is decided at the accept, by a `maxclients` that can change.
+        connections_max: u32::MAX,
         ..DriverConfig::default()
     };
     let wanted = match wanted {
@@ -533,25 +541,6 @@ fn next_signal(timeout: Duration) -> Option<i32> {
     // SAFETY: the set and the timeout live through the call.
     let signal = unsafe { libc::sigtimedwait(&signals(), std::ptr::null_mut(), &timeout) };
     (signal > 0).then_some(signal)
-}
-
-/// Asks for enough file descriptors for `maxclients`; where that is refused the accept says so.
-fn raise_descriptor_limit(maxclients: u64) {
-    let wanted = maxclients + 512;
-    // SAFETY: the struct lives through both calls.
-    unsafe {
-        let mut limit = std::mem::zeroed::<libc::rlimit>();
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && limit.rlim_cur < wanted {
-            limit.rlim_cur = wanted;
-            limit.rlim_max = limit.rlim_max.max(wanted);
-            if libc::setrlimit(libc::RLIMIT_NOFILE, &limit) != 0 {
-                tracing::warn!(
-                    wanted,
-                    "the limit of open files is below what maxclients needs"
-                );
-            }
-        }
-    }
 }
 
 /// Unix nanoseconds.

@@ -222,6 +222,31 @@ fn clients_beyond_maxclients_are_told_and_later_ones_are_served() {
 }
 
 #[test]
+fn maxclients_can_grow_beyond_what_it_was_at_the_start() {
+    let server = Server::start(&["--shards", "1", "--maxclients", "10"]);
+    let mut first = server.wire();
+    first.exchange("CONFIG SET maxclients 200\r\n", "+OK\r\n");
+    let mut wires: Vec<Wire> = (0..150).map(|_| server.wire()).collect();
+    for wire in &mut wires {
+        wire.exchange("PING\r\n", "+PONG\r\n");
+    }
+    // More than any kernel lets a process open, root's included.
+    first.send("CONFIG SET maxclients 4000000000\r\n");
+    let error = first.line();
+    let (text, most) = error.rsplit_once(' ').expect("words");
+    assert_eq!(
+        text,
+        "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system \
+         is not able to handle the specified number of clients, try with"
+    );
+    assert!(most.parse::<u64>().expect("a number") >= 200);
+    first.exchange(
+        "CONFIG GET maxclients\r\n",
+        "*2\r\n$10\r\nmaxclients\r\n$3\r\n200\r\n",
+    );
+}
+
+#[test]
 fn a_password_is_asked_for() {
     let server = Server::start(&["--shards", "2", "--requirepass", "secret"]);
     let mut wire = server.wire();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::arg::Arguments;
 use super::container::{reply_help, unknown_subcommand};
 use super::*;
-use crate::diagnostics;
+use crate::config::SetError;
 use crate::state::State;
+use crate::{descriptors, diagnostics};
 
 const OPERATOR: u32 = flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE;
 
@@ -104,6 +105,15 @@ fn set<'a>(call: &mut Call<'_, 'a>, args: Args<'a>) -> Result<(), Failure> {
     let changed = current
         .set(&pairs, may_protected)
         .map_err(|error| Failure::from(error.to_string()))?;
+    if changed.names.contains(&"maxclients") {
+        descriptors::make_room(changed.config.maxclients.into()).map_err(|most| {
+            let reason = format!(
+                "The operating system is not able to handle the specified number of clients, try \
+                 with {most}"
+            );
+            Failure::from(SetError::failed("maxclients", reason).to_string())
+        })?;
+    }
     if !changed.names.is_empty() {
         shared.set_config(changed.config);
         let config = shared.config();
