@@ -543,6 +543,8 @@ impl Core {
             authenticated: true,
             ..Client::default()
         };
+        // What is slow is noted where its connection is: there the client's address and name are.
+        std::mem::swap(&mut self.state.slowlog, &mut parked.slow);
         let mut argvs = std::mem::take(&mut self.argvs);
         let mut parser = RequestParser::new();
         parser.set_bulk_bytes_max(usize::MAX);
@@ -589,6 +591,7 @@ impl Core {
             }
         }
         self.argvs = argvs;
+        std::mem::swap(&mut self.state.slowlog, &mut parked.slow);
         if is_stopped {
             return Some(parked);
         }

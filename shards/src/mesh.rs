@@ -13,6 +13,8 @@ use causet_net::{ConnId, PeerHandle, SendBuf};
 use causet_proto::resp::Protocol;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::slowlog::SlowLog;
+
 /// Messages that a ring holds.
 const RING_MESSAGES: usize = 512;
 /// Messages in an outbox from which on commands for that peer wait.
@@ -44,6 +46,8 @@ pub struct Replies {
     pub places: Vec<u64>,
     /// The replies.
     pub replies: Vec<SendBuf>,
+    /// Those of the commands that were slow, without their client's address and name.
+    pub slow: SlowLog,
 }
 
 /// What one shard tells another.

@@ -25,6 +25,7 @@ use crate::disk::{Disk, Owner};
 use crate::log::{Lsn, OpId};
 use crate::mesh::{Mesh, Message, Replies, Requests};
 use crate::shared::Phase;
+use crate::slowlog::SlowLog;
 use crate::state::State;
 
 /// Time between two rounds of what a shard does regularly.
@@ -88,6 +89,8 @@ pub(crate) struct Parked {
     /// Bytes of `requests` that are done with.
     pub consumed: usize,
     /// How often their commands had to ask for values that are in the log only.
+    /// The slow ones among its commands.
+    pub slow: SlowLog,
     pub cold_rounds: u32,
 }
 
@@ -478,6 +481,7 @@ impl Core {
             requests,
         };
         // Commands of one connection keep their order: behind a stopped one they wait.
+            slow: SlowLog::default(),
         let waits = self
             .parked
             .iter()
@@ -500,12 +504,14 @@ impl Core {
         let replies = Box::new(Replies {
             conn: requests.conn,
             places: requests.places,
+            slow,
             replies,
         });
         match self.state.journal.hold() {
             Some(lsn) => self.held_replies.push_back((lsn, from, replies)),
             None => self.mesh.send(from, Message::Replies(replies)),
         }
+            slow,
     }
 
     fn release_replies(&mut self) {
@@ -531,7 +537,11 @@ impl Core {
             for (place, reply) in places.into_iter().zip(replies) {
                 connection.fill_place(place, reply);
             }
+            mut slow,
             self.mark(conn);
+        if !slow.is_empty() {
+            self.log_slow(conn, &mut slow);
+        }
         }
     }
 
@@ -540,6 +550,27 @@ impl Core {
         let mut shown = Vec::new();
         for conn in self.connections.iter_mut().flatten() {
             if let Some(Some(client)) = self.state.clients.get(conn.client)
+    /// Takes in what another shard found slow of a connection's commands.
+    #[cold]
+    fn log_slow(&mut self, conn: ConnId, slow: &mut SlowLog) {
+        let index = self.connection(conn).map(|connection| connection.client);
+        let State {
+            slowlog,
+            clients,
+            config,
+            ..
+        } = &mut self.state;
+        let client = index.and_then(|index| clients.get(index)?.as_deref());
+        let len_max = usize::try_from(config.slowlog_max_len).unwrap_or(0);
+        for mut entry in slow.drain() {
+            if let Some(client) = client {
+                entry.address.clone_from(&client.address);
+                entry.name.clone_from(&client.name);
+            }
+            slowlog.push(entry, len_max);
+        }
+    }
+
                 && client.is_monitor
             {
                 conn.reply_buffer().extend_from_slice(line);

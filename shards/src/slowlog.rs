@@ -18,7 +18,8 @@ pub struct SlowEntry {
     pub micros: u64,
     /// The command and its arguments, shortened.
     pub args: Vec<Vec<u8>>,
-    /// The client's address.
+    /// The client's address; empty where the command ran on another shard than its connection's, and
+    /// the client had left when it ended.
     pub address: String,
     /// The client's name.
     pub name: Vec<u8>,
@@ -40,6 +41,11 @@ impl SlowLog {
     /// The entries, newest first.
     pub fn iter(&self) -> impl Iterator<Item = &SlowEntry> {
         self.entries.iter()
+    }
+
+    /// Takes all entries out, oldest first.
+    pub fn drain(&mut self) -> impl Iterator<Item = SlowEntry> {
+        self.entries.drain(..).rev()
     }
 
     /// Number of entries.

@@ -637,6 +637,30 @@ fn monitor_shows_the_commands_of_all_shards_once() {
 }
 
 #[test]
+fn slow_commands_of_all_shards_name_their_client() {
+    let server = Server::start(&["--shards", "3"]);
+    let mut wire = server.wire();
+    let address = wire.stream.local_addr().expect("connected").to_string();
+    wire.exchange("CLIENT SETNAME me\r\n", "+OK\r\n");
+    wire.exchange("CONFIG SET slowlog-log-slower-than 0\r\n", "+OK\r\n");
+    for key in 0..20 {
+        wire.exchange(format!("SET slow:{key} 1\r\n"), "+OK\r\n");
+    }
+    wire.exchange("CONFIG SET slowlog-log-slower-than -1\r\n", "+OK\r\n");
+    type Entry = (u64, u64, u64, Vec<String>, String, String);
+    let entries: Vec<Entry> = ask(&mut server.connect(), "SLOWLOG GET -1");
+    assert_eq!(entries.len(), 20);
+    for (entry, key) in entries.iter().zip((0..20).rev()) {
+        let (_, _, _, args, from, name) = entry;
+        assert_eq!(
+            args[..],
+            ["SET".to_owned(), format!("slow:{key}"), "1".to_owned()]
+        );
+        assert_eq!((from, name.as_str()), (&address, "me"), "{args:?}");
+    }
+}
+
+#[test]
 fn clients_of_all_shards_are_listed_and_can_be_killed() {
     let server = Server::start(&["--shards", "3"]);
     let mut connection = server.connect();
