@@ -28,6 +28,7 @@ pub mod reshard;
 pub mod server;
 pub mod shard;
 pub mod shared;
+mod shutdown;
 pub mod slowlog;
 pub mod state;
 pub mod stats;

@@ -283,8 +283,9 @@ fn serve(
         Err(error) => Err(format!("shard {number} cannot listen: {error}")),
     };
     if outcome.is_err() {
-        // The others end only when every shard has stopped taking commands.
+        // The others end only when every shard has stopped taking commands and says no more.
         shared.stopped.fetch_add(1, Ordering::AcqRel);
+        shared.quiet.fetch_add(1, Ordering::AcqRel);
     }
     outcome
 }

@@ -25,6 +25,7 @@ use crate::disk::{Disk, Owner};
 use crate::log::{Lsn, OpId};
 use crate::mesh::{Mesh, Message, Replies, Requests};
 use crate::shared::Phase;
+use crate::shutdown::Shutdown;
 use crate::slowlog::SlowLog;
 use crate::state::State;
 
@@ -68,7 +69,7 @@ pub(crate) struct Core {
     /// Requests of other shards that wait for a value from the log, in order of arrival.
     pub parked: Vec<Parked>,
     /// Replies to other shards that wait for the log.
-    held_replies: VecDeque<(Lsn, u16, Box<Replies>)>,
+    pub held_replies: VecDeque<(Lsn, u16, Box<Replies>)>,
     /// Memory of the command being run.
     pub arena: bumpalo::Bump,
     pub cold: ColdReads,
@@ -76,9 +77,10 @@ pub(crate) struct Core {
     accepted: Vec<(u32, Socket)>,
     files: Vec<(u64, io::Result<usize>, Option<AlignedBuf>)>,
     /// File operations submitted so far.
-    file_ops: u64,
+    pub file_ops: u64,
     config_version: u64,
-    is_stopping: bool,
+    /// How far a shutdown is.
+    pub shutdown: Shutdown,
 }
 
 /// Requests of another shard, stopped at a command that needs a value from the log.
@@ -86,11 +88,11 @@ pub(crate) struct Parked {
     pub from: u16,
     pub requests: Box<Requests>,
     pub replies: Vec<SendBuf>,
+    /// The slow ones among its commands.
+    pub slow: SlowLog,
     /// Bytes of `requests` that are done with.
     pub consumed: usize,
     /// How often their commands had to ask for values that are in the log only.
-    /// The slow ones among its commands.
-    pub slow: SlowLog,
     pub cold_rounds: u32,
 }
 
@@ -140,7 +142,7 @@ impl Shard {
                 files: Vec::new(),
                 file_ops: 0,
                 config_version,
-                is_stopping: false,
+                shutdown: Shutdown::default(),
             },
         })
     }
@@ -476,12 +478,12 @@ impl Core {
         let parked = Parked {
             from,
             replies: Vec::new(),
+            slow: SlowLog::default(),
             consumed: 0,
             cold_rounds: 0,
             requests,
         };
         // Commands of one connection keep their order: behind a stopped one they wait.
-            slow: SlowLog::default(),
         let waits = self
             .parked
             .iter()
@@ -499,19 +501,19 @@ impl Core {
             from,
             requests,
             replies,
+            slow,
             ..
         } = parked;
         let replies = Box::new(Replies {
             conn: requests.conn,
             places: requests.places,
-            slow,
             replies,
+            slow,
         });
         match self.state.journal.hold() {
             Some(lsn) => self.held_replies.push_back((lsn, from, replies)),
             None => self.mesh.send(from, Message::Replies(replies)),
         }
-            slow,
     }
 
     fn release_replies(&mut self) {
@@ -532,24 +534,19 @@ impl Core {
             conn,
             places,
             replies,
+            mut slow,
         } = replies;
+        if !slow.is_empty() {
+            self.log_slow(conn, &mut slow);
+        }
         if let Some(connection) = self.connection_mut(conn) {
             for (place, reply) in places.into_iter().zip(replies) {
                 connection.fill_place(place, reply);
             }
-            mut slow,
             self.mark(conn);
-        if !slow.is_empty() {
-            self.log_slow(conn, &mut slow);
-        }
         }
     }
 
-    /// Appends a line to this shard's MONITOR clients.
-    pub(crate) fn show_monitors(&mut self, line: &[u8]) {
-        let mut shown = Vec::new();
-        for conn in self.connections.iter_mut().flatten() {
-            if let Some(Some(client)) = self.state.clients.get(conn.client)
     /// Takes in what another shard found slow of a connection's commands.
     #[cold]
     fn log_slow(&mut self, conn: ConnId, slow: &mut SlowLog) {
@@ -571,6 +568,11 @@ impl Core {
         }
     }
 
+    /// Appends a line to this shard's MONITOR clients.
+    pub(crate) fn show_monitors(&mut self, line: &[u8]) {
+        let mut shown = Vec::new();
+        for conn in self.connections.iter_mut().flatten() {
+            if let Some(Some(client)) = self.state.clients.get(conn.client)
                 && client.is_monitor
             {
                 conn.reply_buffer().extend_from_slice(line);
@@ -810,29 +812,6 @@ impl Core {
         for id in ids {
             self.mark(id);
         }
-    }
-
-    /// Ends the shard's service; `true` when it may return.
-    fn stop(&mut self, driver: &mut AnyDriver, now_ns: u64) -> bool {
-        if !self.is_stopping {
-            self.is_stopping = true;
-            self.state.shared.stopped.fetch_add(1, Ordering::AcqRel);
-            if let Some(log) = self.state.journal.log_mut() {
-                log.request_flush();
-            }
-        }
-        // Until every shard has stopped taking commands, one may still ask for this one's state.
-        if self.state.shared.stopped.load(Ordering::Acquire) < self.state.shared.shards {
-            return false;
-        }
-        let Some(log) = self.state.journal.log_mut() else {
-            return true;
-        };
-        log.request_flush();
-        log.tick(now_ns, &mut Disk::new(driver, &mut self.file_ops));
-        let is_durable = log.durable_lsn() >= log.appended_lsn() && log.is_idle();
-        // A disk that refuses keeps no one from ending; the operator was told.
-        is_durable || log.refusal().is_some()
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Shared {
     phase: AtomicU8,
     /// Shards that start no more commands.
     pub stopped: AtomicU16,
+    /// Shards that have sent their last replies, or given them up.
+    pub quiet: AtomicU16,
     /// Where shards are lent to one another.
     pub desk: Desk,
     /// Bells of all shards, once they run.
@@ -114,6 +116,7 @@ impl Shared {
             memory_peak: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Running as u8),
             stopped: AtomicU16::new(0),
+            quiet: AtomicU16::new(0),
             desk: Desk::new(options.shards),
             wakers: OnceLock::new(),
             config: RwLock::new(Arc::new(options.config)),

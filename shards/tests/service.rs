@@ -318,6 +318,41 @@ fn shutdown_ends_the_process_and_every_connection() {
 }
 
 #[test]
+fn replies_of_the_last_turn_leave_before_the_process_does() {
+    for shards in ["1", "3"] {
+        for policy in ["always", "everysec"] {
+            let mut server = Server::start(&["--shards", shards, "--appendfsync", policy]);
+            let mut idle = server.wire();
+            idle.exchange("PING\r\n", "+PONG\r\n");
+            let mut wire = server.wire();
+            // In one packet, so that all of it is run in one turn.
+            let mut request = String::new();
+            for key in 0..20 {
+                request.push_str(&format!("SET key:{key} 1\r\n"));
+            }
+            wire.send(request + "SHUTDOWN\r\n");
+            wire.expect("+OK\r\n".repeat(20));
+            wire.expect_end();
+            idle.expect_end();
+            assert!(server.wait().success());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_hold_up_the_end() {
+    let mut server = Server::start(&["--shards", "2"]);
+    let mut deaf = server.wire();
+    let value = vec![b'x'; 8 << 20];
+    deaf.exchange(request(&[b"SET", b"big", &value]), "+OK\r\n");
+    deaf.send("GET big\r\nGET big\r\n");
+    server.wire().exchange("PING\r\n", "+PONG\r\n");
+    let began = std::time::Instant::now();
+    server.stop();
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
 fn config_rewrite_writes_what_the_next_start_reads() {
     let dir = directory();
     let file = dir.path().join("causet.conf");
@@ -342,6 +377,36 @@ fn config_rewrite_writes_what_the_next_start_reads() {
     let got: Vec<String> = ask(&mut connection, "CONFIG GET maxclients");
     assert_eq!(got, ["maxclients", "500"]);
     assert!(error_of(&mut connection, "CONFIG SET shards 3").contains("immutable"));
+}
+
+#[test]
+fn a_tool_whose_reader_has_had_enough_ends_quietly() {
+    let mut server = Server::start(&["--shards", "1", "--appendfsync", "no"]);
+    let mut wire = server.wire();
+    // More lines than a pipe holds.
+    let sets: String = (0..5000)
+        .map(|key| format!("SET key:{key} value\r\n"))
+        .collect();
+    wire.send(sets);
+    wire.expect("+OK\r\n".repeat(5000));
+    server.stop();
+    for action in ["inspect", "repair"] {
+        let mut tool = causet();
+        tool.args(["log", action]).arg(server.data());
+        let mut tool = tool
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the tool runs");
+        let mut some = [0; 10];
+        let mut output = tool.stdout.take().expect("it is piped");
+        output.read_exact(&mut some).expect("output");
+        drop(output);
+        let ended = tool.wait_with_output().expect("it ends");
+        assert_ne!(ended.status.code(), Some(101), "{action}: a panic");
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert!(text.is_empty(), "{action}: {text}");
+    }
 }
 
 #[test]
@@ -385,33 +450,3 @@ fn a_server_at_rest_uses_no_processor() {
     // A thread that spins would use 200 of 100 a second; time here can only make it less.
     assert!(ticks() - before < 40, "busy while nothing is to do");
 }
-#[test]
-fn a_tool_whose_reader_has_had_enough_ends_quietly() {
-    let mut server = Server::start(&["--shards", "1", "--appendfsync", "no"]);
-    let mut wire = server.wire();
-    // More lines than a pipe holds.
-    let sets: String = (0..5000)
-        .map(|key| format!("SET key:{key} value\r\n"))
-        .collect();
-    wire.send(sets);
-    wire.expect("+OK\r\n".repeat(5000));
-    server.stop();
-    for action in ["inspect", "repair"] {
-        let mut tool = causet();
-        tool.args(["log", action]).arg(server.data());
-        let mut tool = tool
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("the tool runs");
-        let mut some = [0; 10];
-        let mut output = tool.stdout.take().expect("it is piped");
-        output.read_exact(&mut some).expect("output");
-        drop(output);
-        let ended = tool.wait_with_output().expect("it ends");
-        assert_ne!(ended.status.code(), Some(101), "{action}: a panic");
-        let text = String::from_utf8_lossy(&ended.stderr);
-        assert!(text.is_empty(), "{action}: {text}");
-    }
-}
-
