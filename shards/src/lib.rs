@@ -32,6 +32,7 @@ mod shutdown;
 pub mod slowlog;
 pub mod state;
 pub mod stats;
+mod stranded;
 pub mod ticks;
 pub mod tool;
 mod upkeep;

@@ -56,6 +56,8 @@ pub enum Message {
     Requests(Box<Requests>),
     /// They ran.
     Replies(Box<Replies>),
+    /// What became of commands of this connection cannot be told.
+    Lost(ConnId),
     /// Lend your state to this shard.
     Lend {
         /// The shard that asks.

@@ -81,6 +81,8 @@ pub(crate) struct Core {
     config_version: u64,
     /// How far a shutdown is.
     pub shutdown: Shutdown,
+    /// Connections closed since the last round because a disk keeps refusing.
+    pub stranded: usize,
 }
 
 /// Requests of another shard, stopped at a command that needs a value from the log.
@@ -143,6 +145,7 @@ impl Shard {
                 file_ops: 0,
                 config_version,
                 shutdown: Shutdown::default(),
+                stranded: 0,
             },
         })
     }
@@ -179,7 +182,7 @@ impl Shard {
             // before the command that waits for it has run.
             core.unblock(driver);
             if Instant::now() >= next_round {
-                core.round();
+                core.round(now_ns);
                 next_round = Instant::now() + ROUND;
             }
             core.expire();
@@ -464,6 +467,7 @@ impl Core {
             match message {
                 Message::Requests(requests) => self.on_requests(peer, requests),
                 Message::Replies(replies) => self.on_replies(*replies),
+                Message::Lost(conn) => self.close_stranded(conn),
                 Message::Lend { borrower } => {
                     self.finish_parked(peer);
                     let shared = Arc::clone(&self.state.shared);
@@ -780,7 +784,7 @@ impl Core {
     }
 
     /// What is done ten times a second.
-    fn round(&mut self) {
+    fn round(&mut self, now_ns: u64) {
         let version = self.state.shared.config_version();
         if version != self.config_version {
             self.config_version = version;
@@ -788,6 +792,7 @@ impl Core {
             self.state.adopt_config(config);
         }
         self.state.round();
+        self.release_stranded(now_ns);
         if std::mem::take(&mut self.state.wants_sync)
             && let Some(log) = self.state.journal.log_mut()
         {

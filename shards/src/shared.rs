@@ -65,6 +65,8 @@ pub struct Shared {
     pub stopped: AtomicU16,
     /// Shards that have sent their last replies, or given them up.
     pub quiet: AtomicU16,
+    /// Whether each shard's disk has refused for so long that nobody waits for it any more.
+    pub gave_up: Vec<AtomicBool>,
     /// Where shards are lent to one another.
     pub desk: Desk,
     /// Bells of all shards, once they run.
@@ -117,6 +119,9 @@ impl Shared {
             phase: AtomicU8::new(Phase::Running as u8),
             stopped: AtomicU16::new(0),
             quiet: AtomicU16::new(0),
+            gave_up: (0..options.shards)
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             desk: Desk::new(options.shards),
             wakers: OnceLock::new(),
             config: RwLock::new(Arc::new(options.config)),

@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -491,4 +492,50 @@ fn inspect_prints_the_effects_of_a_stopped_server() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("\"greeting\""), "{text}");
     assert!(text.contains("\"hello\""), "{text}");
+}
+
+#[test]
+fn who_waits_for_a_disk_that_keeps_refusing_is_let_go() {
+    for shards in ["1", "3"] {
+        let server = Server::start(&["--shards", shards, "--log-segment-size", "1mb"]);
+        let shards: u16 = shards.parse().expect("a number");
+        for shard in 0..shards {
+            let file = &segments(server.data(), shard)[0];
+            let log = file.parent().expect("its directory");
+            std::fs::remove_dir_all(log).expect("the log's directory");
+        }
+        let value = vec![b'x'; 100_000];
+        let writer = |number: usize| {
+            let mut wire = server.wire();
+            let key = format!("key:{number}");
+            let set = request(&[b"SET", key.as_bytes(), &value]);
+            loop {
+                wire.send(&set);
+                match wire.input.fill_buf() {
+                    // The connection was closed.
+                    Ok([]) | Err(_) => return true,
+                    Ok(_) => {}
+                }
+                let line = wire.line();
+                if line.starts_with("-MISCONF") {
+                    return false;
+                }
+                assert_eq!(line, "+OK");
+            }
+        };
+        let closed = thread::scope(|scope| {
+            let writers: Vec<_> = (0..12)
+                .map(|number| scope.spawn(move || writer(number)))
+                .collect();
+            let ended = writers.into_iter().map(|writer| writer.join());
+            ended
+                .filter(|closed| *closed.as_ref().expect("no panic"))
+                .count()
+        });
+        assert!(closed > 0, "somebody's write was stopped in the middle");
+        server.wait_for_output("waited for a disk that refuses");
+        let mut wire = server.wire();
+        wire.exchange("PING\r\n", "+PONG\r\n");
+        wire.exchange("STRLEN key:0\r\n", ":100000\r\n");
+    }
 }

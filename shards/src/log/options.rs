@@ -53,6 +53,9 @@ impl Options {
 pub struct Refusal {
     /// The operating system's error number, if it gave one.
     pub errno: Option<i32>,
+    /// Since when without a break, in nanoseconds of the clock that
+    /// [`Log::tick`](super::Log::tick) is given.
+    pub since_ns: u64,
     /// What failed, and with what.
     pub reason: String,
 }

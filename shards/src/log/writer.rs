@@ -513,6 +513,7 @@ impl Log {
         }
         self.refusal = Some(Refusal {
             errno: error.raw_os_error(),
+            since_ns: self.refusal.as_ref().map_or(self.now_ns, |r| r.since_ns),
             reason: format!("{what}: {error}"),
         });
         self.retry_ns = self.now_ns + RETRY_AFTER_NS;
@@ -640,14 +641,13 @@ impl Log {
             first_batch: self.next_batch,
             durable_batch: self.durable_batch,
         };
-        let (kind, whole) = (Kind::Header, None);
         let write = Write {
-            kind,
+            kind: Kind::Header,
             sequence,
             file,
             offset: 0,
             dsync: true,
-            whole,
+            whole: None,
             done: 0,
         };
         self.submit(write, header.encode(), io);
