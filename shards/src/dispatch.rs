@@ -25,6 +25,7 @@ use crate::lend::Held;
 use crate::mesh::{Message, Requests};
 use crate::shard::{BATCH_MAX, Core, Parked};
 use crate::shared::Phase;
+use crate::ticks;
 
 /// Where a command is to run.
 enum Target {
@@ -65,6 +66,7 @@ impl Core {
         let mut at = 0;
         while conn.blocked == Blocked::No && !client.close_after_reply && !client.close_now {
             let batch = self.parse_batch(conn, &client, &mut argvs, &buf[at..]);
+            self.state.ran_until = ticks::now();
             let mut done = 0;
             for (argv, &(start, end)) in argvs.iter().zip(&batch.spans[..batch.count]) {
                 let bytes = &buf[at..][start..end];
@@ -457,6 +459,8 @@ impl Core {
         });
         self.feed_monitors(client, row, args);
         self.state.stats.held_commands += 1;
+        // Waiting for the others was not the command's work.
+        self.state.ran_until = ticks::now();
         match checked {
             Ok(()) => self.run_here(conn, client, row, args, Some(held)),
             Err(failure) => {
@@ -549,6 +553,7 @@ impl Core {
         let mut parser = RequestParser::new();
         parser.set_bulk_bytes_max(usize::MAX);
         let argv = &mut argvs[0];
+        self.state.ran_until = ticks::now();
         let mut is_stopped = false;
         while parked.consumed < parked.requests.bytes.len() {
             let bytes = &parked.requests.bytes[parked.consumed..];

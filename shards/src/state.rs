@@ -21,6 +21,7 @@ use crate::server::fsync;
 use crate::shared::Shared;
 use crate::slowlog::SlowLog;
 use crate::stats::Stats;
+use crate::ticks::{self, Ticks};
 
 /// The state of one shard.
 pub struct State {
@@ -71,6 +72,9 @@ pub struct State {
     pub wants_sync: bool,
     /// BGREWRITEAOF asked for it: the loop starts a compaction of the log and clears the flag.
     pub wants_compaction: bool,
+    /// When the last command ended, or whoever runs commands began to: from here on the time is the
+    /// next command's.
+    pub ran_until: Ticks,
     /// The time at the start of this turn of the loop.
     pub now: Now,
     /// Random numbers for SPOP, RANDOMKEY, eviction; seeded from the system once.
@@ -110,6 +114,7 @@ impl State {
             active_expire: true,
             wants_sync: false,
             wants_compaction: false,
+            ran_until: ticks::now(),
             now: Now { unix_ns: 0 },
             random,
         }

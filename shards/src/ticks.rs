@@ -23,10 +23,10 @@ pub fn now() -> Ticks {
     Ticks(origin().elapsed().as_nanos() as u64)
 }
 
-/// Nanoseconds from `began` until now.
+/// Nanoseconds from `began` to `ended`; 0 where that is before it.
 #[inline]
-pub fn nanos_since(began: Ticks) -> u64 {
-    let ticks = now().0.saturating_sub(began.0);
+pub fn nanos_between(began: Ticks, ended: Ticks) -> u64 {
+    let ticks = ended.0.saturating_sub(began.0);
     let scale = SCALE.get().copied().unwrap_or(1 << 32);
     ((u128::from(ticks) * u128::from(scale)) >> 32) as u64
 }
@@ -56,7 +56,7 @@ mod tests {
         calibrate();
         let began = now();
         std::thread::sleep(std::time::Duration::from_millis(5));
-        let nanos = nanos_since(began);
+        let nanos = nanos_between(began, now());
         assert!((4_500_000..1_000_000_000).contains(&nanos), "{nanos}");
     }
 }

@@ -15,6 +15,7 @@ use crate::execute::{Environment, check, refuse, run};
 use crate::journal::Journal;
 use crate::shared::{Shared, SharedOptions};
 use crate::state::{Random, State};
+use crate::ticks;
 
 /// A shard and one client of it.
 pub struct Harness {
@@ -78,6 +79,7 @@ impl Harness {
             refuse(&mut self.state, &self.client, &mut out, &failure);
         } else {
             let arena = bumpalo::Bump::new();
+            self.state.ran_until = ticks::now();
             let env = Environment {
                 state: &mut self.state,
                 client: &mut self.client,

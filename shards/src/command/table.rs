@@ -1,6 +1,9 @@
 //! The command table: every group's rows, found by name.
+//!
+//! The look-up stands before every command, so it is made of plain arithmetic: a name is packed into
+//! one 128-bit number, in lower case, and that number hashed by a multiplication into a sparse table
+//! of row numbers. No call compares or copies bytes.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::*;
@@ -35,7 +38,12 @@ const GROUPS: &[&[Command]] = &[
 ];
 
 /// Longest name of a command, in bytes; what is longer is unknown without a look-up.
-const NAME_BYTES_MAX: usize = 32;
+const NAME_BYTES_MAX: usize = 16;
+/// Places of the table of names, a power of two: several for each command, so that nearly every
+/// look-up ends at its first place.
+const PLACES: usize = 2048;
+/// Place without a row.
+const EMPTY: u16 = u16::MAX;
 
 /// A command with its dense number, by which counters are kept.
 #[derive(Clone, Copy)]
@@ -46,25 +54,86 @@ pub struct Row {
     pub number: usize,
 }
 
+/// A command's name in lower case as a number; never 0, since no name is empty.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Name(u128);
+
+impl Name {
+    /// The name in `bytes`, in any case; `None` where no command's name is that short or long.
+    #[inline]
+    fn of(bytes: &[u8]) -> Option<Name> {
+        let u64_at = |at: usize| {
+            let word = bytes[at..at + 8].try_into();
+            u128::from(u64::from_le_bytes(word.expect("8 bytes")))
+        };
+        let u32_at = |at: usize| {
+            let word = bytes[at..at + 4].try_into();
+            u128::from(u32::from_le_bytes(word.expect("4 bytes")))
+        };
+        // Two loads that may overlap: where they do, both hold the same bytes.
+        let len = bytes.len();
+        let packed = match len {
+            1..=3 => {
+                let (first, middle, last) = (bytes[0], bytes[len / 2], bytes[len - 1]);
+                u128::from(first)
+                    | u128::from(middle) << (len / 2 * 8)
+                    | u128::from(last) << ((len - 1) * 8)
+            }
+            4..=7 => u32_at(0) | u32_at(len - 4) << ((len - 4) * 8),
+            8..=NAME_BYTES_MAX => u64_at(0) | u64_at(len - 8) << ((len - 8) * 8),
+            _ => return None,
+        };
+        Some(Name(lower_case(packed)))
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        let folded = (self.0 as u64) ^ ((self.0 >> 64) as u64).rotate_left(23);
+        // 2^64 divided by the golden ratio: neighbouring names come to lie far apart.
+        let hash = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> (64 - PLACES.trailing_zeros())) as usize
+    }
+}
+
+/// ASCII letters in lower case, sixteen bytes at once.
+#[inline]
+fn lower_case(bytes: u128) -> u128 {
+    const ONES: u128 = u128::MAX / 255;
+    let low = bytes & (ONES * 0x7f);
+    // The high bit of each byte that is at least 'A', and of each that is beyond 'Z'.
+    let from_a = low + ONES * (0x80 - b'A' as u128);
+    let beyond_z = low + ONES * (0x7f - b'Z' as u128);
+    let upper = (from_a ^ beyond_z) & !bytes & (ONES * 0x80);
+    bytes | upper >> 2
+}
+
 struct Table {
-    by_name: HashMap<&'static [u8], Row, foldhash::fast::FixedState>,
+    names: [Name; PLACES],
+    rows: [u16; PLACES],
+    by_row: Vec<Row>,
     count: usize,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut by_name = HashMap::default();
-    let mut count = 0;
+static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
+    let mut table = Box::new(Table {
+        names: [Name(0); PLACES],
+        rows: [EMPTY; PLACES],
+        by_row: Vec::new(),
+        count: 0,
+    });
     for command in all() {
-        by_name.insert(
-            command.name.as_bytes(),
-            Row {
-                command,
-                number: count,
-            },
-        );
-        count += 1 + command.subcommands.len();
+        let name = Name::of(command.name.as_bytes()).expect("names are short");
+        let mut place = name.place();
+        while table.rows[place] != EMPTY {
+            place = (place + 1) % PLACES;
+        }
+        table.names[place] = name;
+        table.rows[place] = table.by_row.len() as u16;
+        let number = table.count;
+        table.by_row.push(Row { command, number });
+        table.count += 1 + command.subcommands.len();
     }
-    Table { by_name, count }
+    table
 });
 
 /// Every command, without sub-commands, in the order of their numbers.
@@ -85,11 +154,20 @@ pub fn count() -> usize {
 /// The command of this name, in any case; not a sub-command. O(1).
 #[inline]
 pub fn find(name: &[u8]) -> Option<Row> {
-    let mut lower = [0u8; NAME_BYTES_MAX];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    TABLE.by_name.get(&*lower).copied()
+    let name = Name::of(name)?;
+    let table = &**TABLE;
+    let mut place = name.place();
+    // The table is sparse, so an empty place ends every search.
+    loop {
+        let row = table.rows[place];
+        if row == EMPTY {
+            return None;
+        }
+        if table.names[place] == name {
+            return Some(table.by_row[usize::from(row)]);
+        }
+        place = (place + 1) % PLACES;
+    }
 }
 
 impl Row {
@@ -127,7 +205,6 @@ mod tests {
                 "{} is declared twice",
                 command.name
             );
-            assert!(command.name.len() <= NAME_BYTES_MAX * 2);
             assert_eq!(command.name, command.name.to_ascii_lowercase());
             assert!(
                 !command.summary.is_empty(),
@@ -148,5 +225,22 @@ mod tests {
         assert_eq!(find(b"GeT").map(|row| row.command.name), Some("get"));
         assert!(find(b"nothing").is_none());
         assert!(find(&[b'x'; 100]).is_none());
+        assert!(find(b"").is_none());
+        for command in all() {
+            let (name, upper) = (command.name, command.name.to_ascii_uppercase());
+            for name in [name, &upper] {
+                let found = find(name.as_bytes()).map(|row| row.command.name);
+                assert_eq!(found, Some(command.name));
+            }
+            // One bit away, no other character passes for the right one.
+            for at in 0..name.len() {
+                for bit in 0..8 {
+                    let mut other = name.as_bytes().to_vec();
+                    other[at] ^= 1 << bit;
+                    let found = find(&other).map(|row| row.command.name.as_bytes());
+                    assert!(found.is_none_or(|found| found.eq_ignore_ascii_case(&other)));
+                }
+            }
+        }
     }
 }
