@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -269,11 +270,20 @@ async fn dma_prewrite(path: &Path, bytes: u64) -> io::Result<()> {
     let file = DmaFile::create(path).await?;
     let mut offset = 0;
     let mut result = Ok(());
-    while offset < bytes && result.is_ok() {
-        let len = (bytes - offset).min(CHUNK_BYTES as u64);
-        let mut zeros = file.alloc_dma_buffer(len as usize);
+    let filled = |len: usize| {
+        let mut zeros = file.alloc_dma_buffer(len);
         zeros.as_bytes_mut().fill(0);
-        match file.write_at(zeros, offset).await {
+        Rc::new(zeros)
+    };
+    // Filled once: the device copies from it, and zeroing it for each write is work for nothing.
+    let mut zeros = filled(CHUNK_BYTES.min(bytes as usize));
+    while offset < bytes && result.is_ok() {
+        let left = (bytes - offset) as usize;
+        if left < zeros.len() {
+            // After a short write the chunks end elsewhere; the file must not grow beyond its size.
+            zeros = filled(left);
+        }
+        match file.write_rc_at(Rc::clone(&zeros), offset).await {
             // A short write leaves the rest to the next round; not even a block means no space.
             Ok(written) if written < super::BLOCK_BYTES => {
                 result = Err(io::ErrorKind::StorageFull.into());
