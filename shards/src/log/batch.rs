@@ -15,7 +15,7 @@ const CAPACITY_BYTES: usize = 256 << 10;
 /// Larger buffers than this are given back to the allocator after use.
 const KEPT_BYTES_MAX: usize = 512 << 10;
 /// Idle buffers kept per log.
-const KEPT_BUFFERS_MAX: usize = 8;
+const KEPT_BUFFERS_MAX: usize = 4;
 
 /// Idle buffers of one log, so that steady traffic allocates nothing.
 #[derive(Debug, Default)]

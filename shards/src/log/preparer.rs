@@ -149,7 +149,7 @@ fn serve(inbox: &Receiver<Job>) {
     // The executor's only task waits for jobs on the channel: nothing else runs on this thread.
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .name("log-preparer")
-        .io_memory(4 << 20)
+        .io_memory(64 << 10)
         .ring_depth(32)
         .make();
     match executor {
