@@ -16,6 +16,7 @@ pub mod hlc;
 pub mod id;
 pub mod index;
 pub mod keyspace;
+pub mod merge;
 pub mod number;
 mod snapshot;
 pub mod tip;

@@ -1,0 +1,3 @@
+//! Merging: how concurrent branches of one key become one state.
+
+pub mod sequence;
