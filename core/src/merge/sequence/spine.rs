@@ -148,17 +148,8 @@ impl Spines {
 
     fn add(&mut self, spine: Spine) {
         let at = self.free.pop().unwrap_or(self.spines.len() as u32);
-        for (offset, index) in spine.nodes.iter().enumerate() {
-            // Not `set_place`: the nodes are borrowed, and all but a new one have a place.
-            let place = Place {
-                spine: at,
-                number: spine.first.wrapping_add(offset as u32),
-            };
-            let slot = *index as usize;
-            if slot >= self.places.len() {
-                self.places.resize(slot + 1, Place::default());
-            }
-            self.places[slot] = place;
+        for (offset, &node) in (0..).zip(&spine.nodes) {
+            self.set_place(node, at, spine.first.wrapping_add(offset));
         }
         if at as usize == self.spines.len() {
             self.spines.push(spine);
