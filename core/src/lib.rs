@@ -7,6 +7,7 @@
 
 mod apply;
 pub mod context;
+pub mod delivery;
 pub mod effect;
 pub mod engine;
 pub mod entry;
@@ -21,4 +22,5 @@ pub mod number;
 mod snapshot;
 pub mod tip;
 pub mod value;
+pub mod vector;
 pub mod wire;
