@@ -157,7 +157,7 @@ mod tests {
             disk.crash(&mut rng);
             let image = disk.image();
             assert!(image.starts_with(&[1; 10]) && image.len() <= 40);
-            let is_torn = image.len() % 10 != 0 || image.contains(&0);
+            let is_torn = !image.len().is_multiple_of(10) || image.contains(&0);
             torn += usize::from(is_torn);
             let whole = image.chunks_exact(10).enumerate();
             for (at, chunk) in whole {

@@ -5,7 +5,7 @@
 
 use causet_core::vector::{StreamId, VersionVector};
 
-use crate::command::{Command, Done, Refusal};
+use crate::command::{Answer, Command, Done, Refusal};
 
 /// What became of an operation.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,6 +43,25 @@ impl Operation {
         match &self.outcome {
             Outcome::Done(done) => Some(done),
             _ => None,
+        }
+    }
+
+    /// Its commands, those of a transaction one by one, each with its answer where there is one.
+    pub fn parts(&self) -> Vec<(&Command, Option<&Answer>)> {
+        let answer = self.done().map(|done| &done.answer);
+        match &self.command {
+            Command::Transaction(commands) => {
+                let answers = match answer {
+                    Some(Answer::All(answers)) => answers.as_slice(),
+                    _ => &[],
+                };
+                let answer = |at| answers.get(at);
+                let commands = commands.iter().enumerate();
+                commands
+                    .map(|(at, command)| (command, answer(at)))
+                    .collect()
+            }
+            command => vec![(command, answer)],
         }
     }
 

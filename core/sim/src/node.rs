@@ -113,7 +113,16 @@ impl<M> Outputs<M> {
         std::mem::take(&mut self.list)
     }
 
-    /// Puts an output there as it is, as a node that wraps another does.
+    /// An empty buffer that goes on numbering writes where this one is, for a node that wraps another
+    /// and looks at what leaves it before it [puts](Outputs::put) it here.
+    pub fn nested(&self) -> Self {
+        Outputs {
+            list: Vec::new(),
+            last_write: self.last_write,
+        }
+    }
+
+    /// Puts an output there as it is.
     pub fn put(&mut self, output: Output<M>) {
         if let Output::Persist(write, _) = &output {
             self.last_write = self.last_write.max(*write);

@@ -1,5 +1,6 @@
 //! One run from one seed: faults and clients, then healing, then quiet, then the judges.
 
+use std::collections::BTreeSet;
 use std::panic;
 
 use crate::fault::Faults;
@@ -111,8 +112,14 @@ pub enum Failure {
     #[error("nodes changed after they were quiet")]
     Unquiet,
     /// What clients saw breaks a promise.
-    #[error("{} violations, the first: {}", .0.len(), .0[0])]
+    #[error("{} violations ({}), the first: {}", .0.len(), rules(.0), .0[0])]
     Judged(Vec<Violation>),
+}
+
+/// The rules that were broken, each once.
+fn rules(violations: &[Violation]) -> String {
+    let rules: BTreeSet<_> = violations.iter().map(|it| it.rule).collect();
+    rules.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// Prints the seed if the thread panics while it lives.

@@ -28,16 +28,19 @@ pub struct Mix {
     pub kinds: Vec<Kind>,
     /// Keys of each kind: few, so that clients meet.
     pub keys: u32,
+    /// Of a thousand single commands, how many are reads.
+    pub reads_permille: u64,
     /// Of a thousand commands, how many are transactions over registers and lists.
     pub transactions_permille: u64,
 }
 
 impl Default for Mix {
-    /// Registers, counters and sets, three of each, no transactions.
+    /// Registers, counters and sets, three of each, 45 % reads, no transactions.
     fn default() -> Self {
         Mix {
             kinds: vec![Kind::Register, Kind::Counter, Kind::Set],
             keys: 3,
+            reads_permille: 450,
             transactions_permille: 0,
         }
     }
@@ -76,7 +79,7 @@ impl Workload {
 
     fn single(&mut self) -> Command {
         let key = self.key();
-        if self.rng.chance(450) {
+        if self.rng.chance(self.mix.reads_permille) {
             return Command::Read(key);
         }
         match key.kind {

@@ -4,6 +4,11 @@
 //! finds nothing proves nothing; one that finds something is right. Their tests hold them against
 //! histories known to be right and histories known to be wrong.
 
+pub mod causal;
+pub mod guarantees;
+pub mod serial;
+pub mod types;
+
 use std::fmt;
 
 use crate::history::History;
@@ -33,8 +38,15 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every judge that a history of any node must satisfy. Transactions' serialisability is not among
-/// them: only safe mode promises it.
-pub fn all(_history: &History) -> Vec<Violation> {
-    Vec::new()
+/// Every judge that a history of any node must satisfy, with what is promised in either mode.
+/// Transactions' serialisability ([`serial`]) and pops exactly once are promised in safe mode only,
+/// and are for the caller to ask.
+pub fn all(history: &History) -> Vec<Violation> {
+    let mut violations = types::convergence(history);
+    violations.extend(causal::check(&causal::registers(history)));
+    violations.extend(guarantees::check(history));
+    violations.extend(types::counters(history));
+    violations.extend(types::sets(history));
+    violations.extend(types::lists(history, types::Pops::Concurrent));
+    violations
 }
