@@ -1,5 +1,7 @@
 //! `causet-sim`: runs seeds, prints one line for each and a summary, fails if one did.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use causet_sim::MS;
@@ -53,6 +55,11 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     }
 }
 
+/// Prints a line. Whoever closes the pipe has read enough; the exit code still tells.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let (from, to) = arguments
@@ -76,7 +83,7 @@ fn main() -> ExitCode {
         match try_run::<Replica>(&options, &ReplicaOptions::default()) {
             Ok(report) => {
                 events += report.events;
-                println!(
+                say(format_args!(
                     "seed {seed}: ok, {} events, {} ms, quiet after {} ms, {} crashes, {} faults, \
                      {} of {} operations unknown, trace {:016x}",
                     report.events,
@@ -87,16 +94,16 @@ fn main() -> ExitCode {
                     report.history.unknown(),
                     arguments.ops,
                     report.trace_hash,
-                );
+                ));
             }
             Err(failure) => {
-                println!("seed {seed}: FAILED: {failure}");
-                println!("to repeat it: {}", options.command());
+                say(format_args!("seed {seed}: FAILED: {failure}"));
+                say(format_args!("to repeat it: {}", options.command()));
                 failed.push(seed);
             }
         }
     }
-    println!(
+    say(format_args!(
         "{} of {} seeds failed{}, {events} events",
         failed.len(),
         to - from,
@@ -105,7 +112,7 @@ fn main() -> ExitCode {
         } else {
             format!(" ({failed:?})")
         },
-    );
+    ));
     if failed.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -8,12 +8,13 @@
 //! - An effect leaves the node only when it is durable here. Otherwise a crash would give its
 //!   counter to another effect, and the two would be taken for one.
 //! - A reply leaves only when all that it shows is durable here, reads included. Otherwise a crash
-//!   takes back what a client has seen.
+//!   takes back what a client has seen. A read that shows only what is durable leaves at once, so a
+//!   full disk does not stop it; it then claims to have been shown no more than that.
 //! - A record says what its author had applied of *all* streams ([`Record::context`]), not only of
 //!   the key's. Otherwise a session's write to one key overtakes what it had read of another.
 //! - A stamp beyond the drift bound is refused, and comes again with anti-entropy.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use causet_core::delivery::{Arrival, Delivery, DeliveryLimits};
@@ -110,8 +111,8 @@ pub struct Replica<R = Model> {
     durable: VersionVector,
     /// For each own stream, what the contexts of its records add up to.
     said: BTreeMap<StreamId, VersionVector>,
-    /// Replies, each with how much of the log must be durable before it leaves.
-    replies: VecDeque<(u64, RequestId, Reply)>,
+    /// Replies that wait, by how many records of the log must be durable before they leave.
+    replies: BTreeMap<(u64, RequestId), Reply>,
     next_peer: usize,
     fetched_at_ns: u64,
     refused: Refused,
@@ -279,10 +280,26 @@ impl<R: Resolver> Replica<R> {
         })
     }
 
+    /// A read's answer, if all of it is durable, and all that the session had seen before.
+    fn durable_read(&self, request: &Request) -> Option<Done> {
+        let is_plain = matches!(request.command, Command::Read(_));
+        if !is_plain || !self.durable.dominates(&request.past) {
+            return None;
+        }
+        let done = self.peek(&request.command);
+        let is_durable = done.read.iter().all(|&tip| self.durable.holds(tip));
+        is_durable.then(|| Done {
+            held: self.durable.clone(),
+            ..done
+        })
+    }
+
     fn release_replies(&mut self, out: &mut Out) {
         let durable = self.journal.durable();
-        while self.replies.front().is_some_and(|it| it.0 <= durable) {
-            let (_, id, reply) = self.replies.pop_front().expect("it was looked at");
+        while let Some(first) = self.replies.first_entry()
+            && first.key().0 <= durable
+        {
+            let ((_, id), reply) = first.remove_entry();
             out.reply(id, reply);
         }
     }
@@ -310,7 +327,7 @@ impl<R: Resolver> Node for Replica<R> {
             journal: Journal::new(records.len() as u64, RETRY),
             durable: VersionVector::new(),
             said: BTreeMap::new(),
-            replies: VecDeque::new(),
+            replies: BTreeMap::new(),
             next_peer: 0,
             fetched_at_ns: 0,
             refused: Refused::default(),
@@ -385,15 +402,19 @@ impl<R: Resolver> Node for Replica<R> {
     }
 
     fn on_client(&mut self, now: Now, id: RequestId, request: &Request, out: &mut Out) {
-        let reply = if !self.delivery.vector().dominates(&request.past) {
-            Reply::Refused(Refusal::Behind)
-        } else {
-            match self.execute(now, &request.command) {
-                Ok(done) => Reply::Done(done),
-                Err(refusal) => Reply::Refused(refusal),
+        if !self.delivery.vector().dominates(&request.past) {
+            return out.reply(id, Reply::Refused(Refusal::Behind));
+        }
+        if let Some(done) = self.durable_read(request) {
+            return out.reply(id, Reply::Done(done));
+        }
+        match self.execute(now, &request.command) {
+            Ok(done) => {
+                let needs = self.journal.appended();
+                self.replies.insert((needs, id), Reply::Done(done));
             }
-        };
-        self.replies.push_back((self.journal.appended(), id, reply));
+            Err(refusal) => out.reply(id, Reply::Refused(refusal)),
+        }
         self.journal.flush(out);
         self.release_replies(out);
     }
@@ -437,5 +458,140 @@ impl<R: Resolver> Node for Replica<R> {
             return Err(format!("{known} applied, {} kept", self.records.len()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Kind;
+    use crate::node::Output;
+
+    const NOW: Now = Now {
+        unix_ns: 1_800_000_000_000_000_000,
+        elapsed_ns: 0,
+    };
+
+    fn key(number: u32) -> Key {
+        Key {
+            kind: Kind::Register,
+            number,
+        }
+    }
+
+    fn start(me: usize, log: &[u8], out: &mut Out) -> Replica {
+        let boot = Boot {
+            me,
+            nodes: &[NodeId(1), NodeId(2)],
+            now: NOW,
+            log,
+            seed: 0,
+            options: &ReplicaOptions::default(),
+        };
+        let replica = Replica::start(boot, out);
+        out.take();
+        replica
+    }
+
+    fn ask(
+        replica: &mut Replica,
+        id: u64,
+        command: Command,
+        out: &mut Out,
+    ) -> Vec<Output<Message>> {
+        let request = Request {
+            past: VersionVector::new(),
+            command,
+        };
+        replica.on_client(NOW, RequestId(id), &request, out);
+        out.take()
+    }
+
+    fn reply(outputs: &[Output<Message>]) -> Option<&Reply> {
+        outputs.iter().find_map(|output| match output {
+            Output::Reply(_, reply) => Some(reply),
+            _ => None,
+        })
+    }
+
+    fn persisted(outputs: &[Output<Message>]) -> (WriteId, Vec<u8>) {
+        let persist = outputs.iter().find_map(|output| match output {
+            Output::Persist(write, bytes) => Some((*write, bytes.clone())),
+            _ => None,
+        });
+        persist.expect("it writes to its log")
+    }
+
+    #[test]
+    fn nothing_leaves_before_it_is_durable_and_the_log_gives_it_back() {
+        let mut out = Out::default();
+        let mut replica = start(0, &[], &mut out);
+        let outputs = ask(&mut replica, 1, Command::Write(key(0), 5), &mut out);
+        let (write, log) = persisted(&outputs);
+        assert_eq!(outputs.len(), 1, "no reply, no message");
+        let read = ask(&mut replica, 2, Command::Read(key(0)), &mut out);
+        assert_eq!(read, [], "nobody sees it yet");
+        replica.on_durable(NOW, write, Ok(()), &mut out);
+        let outputs = out.take();
+        let is_sent = |output: &Output<Message>| matches!(output, Output::Send(1, _));
+        assert_eq!(outputs.iter().filter(|it| is_sent(it)).count(), 1);
+        assert_eq!(outputs.len(), 3, "a message and two replies");
+
+        let restarted = start(0, &log, &mut Out::default());
+        assert_eq!(restarted.digest(), replica.digest());
+        let torn = start(0, &log[..log.len() - 1], &mut Out::default());
+        assert!(torn.applied().is_empty());
+    }
+
+    #[test]
+    fn a_full_disk_refuses_writes_serves_reads_and_loses_nothing() {
+        let mut out = Out::default();
+        let mut replica = start(0, &[], &mut out);
+        let outputs = ask(&mut replica, 1, Command::Write(key(0), 5), &mut out);
+        replica.on_durable(NOW, persisted(&outputs).0, Ok(()), &mut out);
+        let outputs = ask(&mut replica, 2, Command::Write(key(1), 6), &mut out);
+        let (write, _) = persisted(&outputs);
+        replica.on_durable(NOW, write, Err(DiskError::Full), &mut out);
+        out.take();
+
+        let outputs = ask(&mut replica, 3, Command::Write(key(0), 7), &mut out);
+        let refused = Reply::Refused(Refusal::ReadOnly);
+        assert_eq!(reply(&outputs), Some(&refused));
+        let outputs = ask(&mut replica, 4, Command::Read(key(0)), &mut out);
+        let Some(Reply::Done(done)) = reply(&outputs) else {
+            panic!("what is durable is served: {outputs:?}");
+        };
+        assert_eq!(done.answer, Answer::Value(Some(5)));
+
+        replica.on_timer(NOW, RETRY, &mut out);
+        let (write, _) = persisted(&out.take());
+        replica.on_durable(NOW, write, Ok(()), &mut out);
+        assert!(matches!(reply(&out.take()), Some(Reply::Done(_))));
+    }
+
+    #[test]
+    fn a_record_waits_for_what_its_author_had_applied() {
+        let mut out = Out::default();
+        let (mut first, mut second) = (start(0, &[], &mut out), start(1, &[], &mut out));
+        let record = |replica: &mut Replica, number, out: &mut Out| {
+            let outputs = ask(replica, 1, Command::Write(key(number), 1), out);
+            replica.on_durable(NOW, persisted(&outputs).0, Ok(()), out);
+            let sent = out.take().into_iter().find_map(|output| match output {
+                Output::Send(_, message) => Some(message),
+                _ => None,
+            });
+            sent.expect("it is sent once durable")
+        };
+        let cause = record(&mut first, 0, &mut Out::default());
+        second.on_message(NOW, 0, cause.clone(), &mut out);
+        let (write, _) = persisted(&out.take());
+        second.on_durable(NOW, write, Ok(()), &mut out);
+        let effect = record(&mut second, 1, &mut out);
+
+        let mut third = start(0, &[], &mut Out::default());
+        third.on_message(NOW, 1, effect, &mut Out::default());
+        assert!(third.applied().is_empty());
+        third.on_message(NOW, 1, cause, &mut Out::default());
+        assert_eq!(third.applied(), second.applied());
     }
 }

@@ -65,7 +65,8 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// The command that repeats the run.
+    /// The command that repeats the run, of [`crate::replica::Replica`] with the usual
+    /// [`RunOptions::mix`].
     pub fn command(&self) -> String {
         let faults = match self.faults {
             FaultLevel::None => " --faults none",

@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::io::Write;
 
 /// FNV-1a, 64 bits: the same on every run, unlike the standard library's default hasher.
 #[derive(Clone, Debug)]
@@ -69,7 +70,12 @@ impl Trace {
             let node = node.map_or_else(|| "-".to_owned(), |node| node.to_string());
             let ms = at_ns / crate::MS;
             let us = at_ns / 1_000 % 1_000;
-            println!("{ms:>7}.{us:03} ms  node {node:>2}  {kind:<9} {detail:?}");
+            let mut out = std::io::stdout().lock();
+            // Whoever closes the pipe has read enough; the run goes on.
+            let _ = writeln!(
+                out,
+                "{ms:>7}.{us:03} ms  node {node:>2}  {kind:<9} {detail:?}"
+            );
         }
     }
 
