@@ -252,7 +252,7 @@ impl Clients {
         Some(at)
     }
 
-    /// Every key that any command named, in order.
+    /// Every key that commands may name, in order.
     pub fn keys(&self) -> Vec<Key> {
         let mix = &self.workload.mix;
         let numbers = |kind| (0..mix.keys).map(move |number| Key { kind, number });
