@@ -105,8 +105,8 @@ pub enum Placement {
     Itself = 5,
 }
 
-/// The type of a key, as TYPE names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// The type of a key, as TYPE names it. The order is that of the wire's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[repr(u8)]
 pub enum TypeTag {
     /// A byte string or a number.

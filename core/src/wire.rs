@@ -364,6 +364,21 @@ pub fn unmarshal_effect<'a>(
     deps: &'a mut Vec<Tip>,
 ) -> Result<Stamped<'a>, WireError> {
     deps.clear();
+    let head = read_effect(counter, bytes, |dep| deps.push(dep))?;
+    Ok(Stamped { deps, ..head })
+}
+
+/// As [`unmarshal_effect`], but hands each foreign dependency to `on_dep`, for readers that keep
+/// none or keep them elsewhere. The `deps` of what it returns are empty. O(size), no allocation.
+///
+/// # Errors
+/// As for [`unmarshal_effect`]; `on_dep` may have been called before.
+#[inline]
+pub(crate) fn read_effect<'a>(
+    counter: u64,
+    bytes: &'a [u8],
+    mut on_dep: impl FnMut(Tip),
+) -> Result<Stamped<'a>, WireError> {
     let mut key: &[u8] = &[];
     let (mut db, mut hlc, mut local_dep) = (0u32, Hlc(0), 0u64);
     let mut payload = None;
@@ -381,7 +396,7 @@ pub fn unmarshal_effect<'a>(
                     back => counter.checked_sub(back).ok_or(WireError::Malformed)?,
                 };
             }
-            effect_field::DEPS => deps.push(read_tip(field.bytes()?)?),
+            effect_field::DEPS => on_dep(read_tip(field.bytes()?)?),
             effect_field::DATA => payload = Some(Payload::Data(read_data(field.bytes()?)?)),
             effect_field::META => payload = Some(Payload::Meta(read_meta(field.bytes()?)?)),
             effect_field::NOOP => {
@@ -408,7 +423,7 @@ pub fn unmarshal_effect<'a>(
     Ok(Stamped {
         hlc,
         local_dep,
-        deps,
+        deps: &[],
         effect: Effect { db, key, payload },
     })
 }
