@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::id::EffectRef;
+use crate::merge::VersionVector;
 
 /// A tip is the ref of an effect that nothing known depends on.
 pub type Tip = EffectRef;
@@ -39,6 +40,13 @@ impl TipSet {
     /// Replaces the tips that an effect consumed by that effect. O(tips x deps).
     pub fn advance(&mut self, deps: &[Tip], to: Tip) {
         self.0.retain(|tip| !deps.contains(tip));
+        self.insert(to);
+    }
+
+    /// Replaces the tips that an effect observed, directly or through others, by that effect.
+    /// O(tips x log streams).
+    pub fn advance_over(&mut self, seen: &VersionVector, to: Tip) {
+        self.0.retain(|tip| !seen.contains(*tip));
         self.insert(to);
     }
 }
