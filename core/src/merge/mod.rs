@@ -54,6 +54,10 @@ mod branch;
 mod changes;
 mod graph;
 mod keyed;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod model;
 mod owned;
 mod scalar;
 pub mod sequence;
