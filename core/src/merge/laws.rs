@@ -54,6 +54,8 @@ enum Theme {
     String,
     Numbers,
     Keyed(u8),
+    /// Snapshots of one type and what happens beside them.
+    Wholes(u8),
     Anything,
 }
 
@@ -62,6 +64,7 @@ fn theme() -> impl Strategy<Value = Theme> {
         Just(Theme::String),
         Just(Theme::Numbers),
         (0u8..3).prop_map(Theme::Keyed),
+        (0u8..3).prop_map(Theme::Wholes),
         Just(Theme::Anything),
     ]
 }
@@ -84,13 +87,14 @@ fn expiry(number: u8) -> Option<u64> {
 fn payload(theme: Theme, what: [u8; 5], state: &mut Vec<u8>) -> Payload<'_> {
     let [kind, a, b, c, d] = what;
     let type_tag = match theme {
-        Theme::Keyed(number) => pick(&TYPES, number),
+        Theme::Keyed(number) | Theme::Wholes(number) => pick(&TYPES, number),
         _ => pick(&TYPES, c),
     };
     let data = match theme {
         Theme::String => kind % 13,
         Theme::Numbers => [0, 1, 1, 1, 1, 2, 9, 12][usize::from(kind % 8)],
         Theme::Keyed(_) => 8 + kind % 12,
+        Theme::Wholes(_) => [10, 10, 10, 12, 11, 14, 16, 18][usize::from(kind % 8)],
         Theme::Anything => kind % 20,
     };
     let text = pick(&TEXTS, a);
@@ -158,7 +162,7 @@ fn snapshot(theme: Theme, what: [u8; 5], type_tag: TypeTag, state: &mut Vec<u8>)
     let [_, a, b, c, d] = what;
     let is_string = match theme {
         Theme::String | Theme::Numbers => true,
-        Theme::Keyed(_) => false,
+        Theme::Keyed(_) | Theme::Wholes(_) => false,
         Theme::Anything => a.is_multiple_of(3),
     };
     let names = NAMES.iter().enumerate().filter(|(at, _)| a >> at & 1 == 1);
