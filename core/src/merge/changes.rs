@@ -174,3 +174,53 @@ impl Branch {
         latest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effect::Snapshot;
+    use crate::value::HashSeed;
+
+    #[test]
+    fn a_collection_changes_as_its_state_does() {
+        let name = |name: &[u8]| Name::from(name);
+        let bytes = Content::Bytes(b"new".to_vec());
+        let score = Content::Score(2.0);
+        let values = [
+            (Value::Set([name(b"a"), name(b"b")].into()), Content::Member),
+            (
+                Value::Hash([(name(b"a"), name(b"old")), (name(b"b"), name(b""))].into()),
+                bytes,
+            ),
+            (
+                Value::SortedSet([(name(b"a"), Score::new(1.0))].into()),
+                score,
+            ),
+        ];
+        for (value, content) in values {
+            let changes = Changes {
+                type_tag: value.type_tag(),
+                elements: vec![
+                    (name(b"a"), None),
+                    (name(b"c"), Some(content.clone())),
+                    (name(b"b"), Some(content)),
+                    (name(b"x"), None),
+                ],
+                ..Changes::default()
+            };
+            let mut state = Vec::new();
+            value.encode(&mut state);
+            let snapshot = Snapshot {
+                type_tag: value.type_tag(),
+                expires_ms: None,
+                state: &state,
+            };
+            let mut changed = State::of_snapshot(&snapshot, HashSeed(0)).unwrap();
+            changes.apply(&mut changed);
+            let limits = Limits::default();
+            let mut collection = Collection::decode(&state, &limits, HashSeed(0)).unwrap();
+            changes.apply_elements(&mut collection, &limits);
+            assert_eq!(changed.value, Some(Value::of_collection(&collection)));
+        }
+    }
+}

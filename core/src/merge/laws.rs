@@ -788,3 +788,38 @@ fn what_has_no_place_in_a_graph_is_refused_and_stores_nothing() {
     );
     assert_eq!(graph, before);
 }
+
+#[test]
+fn a_flush_takes_what_its_author_had_seen_of_the_key() {
+    let mut world = World::new(3);
+    let add = Payload::Data(Data::add_int(1));
+    let seen = world.write(0, add, 0);
+    let unseen = world.write(1, add, 0);
+    let flush = world.write(2, Payload::Flush, 0);
+    let effect = |at: usize| &world.facts[at].effect;
+    let mut graph = Graph::default();
+    graph.insert(effect(seen)).unwrap();
+    graph.insert(effect(unseen)).unwrap();
+    let late = VersionVector::of(&[effect(seen).at()]);
+    // It is stamped no later than what it claims to have seen.
+    assert_eq!(
+        graph.insert_observing(effect(flush), &late),
+        Err(GraphError::Stamp(effect(flush).hlc())),
+    );
+    world.has[2].insert(seen);
+    let flush = world.write(2, Payload::Flush, 0);
+    let effect = |at: usize| &world.facts[at].effect;
+    graph.insert_observing(effect(flush), &late).unwrap();
+    let at = effect(flush).at();
+    assert!(graph.observes(at, effect(seen).at()));
+    assert!(graph.concurrent(at, effect(unseen).at()));
+    assert_eq!(graph.branch_of(at).count(), 2);
+    assert_eq!(graph.seen_by(at).unwrap().as_slice().len(), 2);
+    assert_eq!(
+        (graph.kept().effects, graph.kept().dots, graph.len()),
+        (3, 1, 3)
+    );
+    let state = graph.state(&State::default());
+    assert_eq!(state.value, Some(Value::String(b"1".to_vec())));
+    assert_eq!(graph.get(at), Some(effect(flush)));
+}
