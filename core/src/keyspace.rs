@@ -11,6 +11,8 @@
 //! it, from the expiry list if it has an expiry, and from nowhere else; every change goes through a
 //! method that keeps all of them equal.
 
+mod order;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use crate::entry::*;
 use crate::id::COUNTER_MAX;
 use crate::index::{Arena, Entries, HashIndex, IntoIter, LEN_MAX, OrderedIndex, Slot};
 use crate::value::{Collection, HashSeed};
+
+pub use order::InOrder;
 
 /// A key with its hash, computed once per request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +119,6 @@ const ENTRY_BYTES_MAX: usize = 31 << 30;
 
 /// New entries that wait together for their place in the order.
 const ARRIVALS_MAX: usize = 32;
-
-/// Keys that are sorted together when a replay ends.
-const SORTED_MAX: usize = 1 << 20;
-/// How far ahead entries are loaded in a walk over many.
-const LOADED_AHEAD: usize = 16;
 
 /// Why allocating an entry cannot fail.
 const ROOM: &str = "writes are refused before the arena is full";
@@ -416,71 +415,6 @@ impl Keyspace {
         self.arrivals.iter().rposition(|&arrival| arrival == slot)
     }
 
-    /// From here on new keys are left out of the order until [`Keyspace::put_in_order`].
-    pub(crate) fn leave_unordered(&mut self) {
-        debug_assert!(self.is_empty());
-        self.is_ordered = false;
-    }
-
-    /// Puts all keys in order at once, which is several times cheaper than placing each as it comes.
-    /// O(n log n); takes 28 bytes for each of [`SORTED_MAX`] keys meanwhile.
-    pub(crate) fn put_in_order(&mut self) {
-        if std::mem::replace(&mut self.is_ordered, true) {
-            return;
-        }
-        let mut cursor = 0;
-        loop {
-            let mut slots = Vec::with_capacity(self.len().min(SORTED_MAX));
-            cursor = self.sweep(cursor, SORTED_MAX, |slot| slots.push(slot));
-            let slots = self.sorted(slots);
-            if self.ordered.is_empty() {
-                self.ordered = OrderedIndex::of_sorted(&slots, &self.store);
-            } else {
-                self.ordered.insert_all(&slots, &self.store);
-            }
-            if cursor == 0 {
-                return;
-            }
-        }
-    }
-
-    /// `slots` in the order of their keys.
-    fn sorted(&self, mut slots: Vec<Slot>) -> Vec<Slot> {
-        let Some(&first) = slots.first() else {
-            return slots;
-        };
-        let first = self.store.key(first);
-        // Each key comes from memory: those ahead are loaded meanwhile.
-        let loaded = |slots: &[Slot], at: usize| {
-            if let Some(&ahead) = slots.get(at + LOADED_AHEAD) {
-                self.store.arena.prefetch(ahead);
-            }
-            self.store.key(slots[at])
-        };
-        let common = (0..slots.len()).fold(first.len(), |common, at| {
-            let pairs = first[..common].iter().zip(loaded(&slots, at));
-            pairs.take_while(|(a, b)| a == b).count()
-        });
-        // The first bytes that differ decide nearly always, without another look at the entry.
-        let word = |key: &[u8]| {
-            let mut word = [0; 8];
-            let rest = &key[common..];
-            let len = rest.len().min(word.len());
-            word[..len].copy_from_slice(&rest[..len]);
-            u64::from_be_bytes(word)
-        };
-        let words = (0..slots.len()).map(|at| (word(loaded(&slots, at)), slots[at]));
-        let mut words: Vec<(u64, Slot)> = words.collect();
-        words.sort_unstable_by(|a, b| {
-            let key = |slot| self.store.key(slot);
-            a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1)))
-        });
-        for (slot, (_, sorted)) in slots.iter_mut().zip(words) {
-            *slot = sorted;
-        }
-        slots
-    }
-
     /// Puts the arrivals in order.
     fn settle(&mut self) {
         self.ordered.insert_all(&self.arrivals, &self.store);
@@ -730,31 +664,6 @@ impl Keyspace {
         debug_assert!(self.is_ordered, "a replay ends before anybody reads");
         self.settle();
         InOrder { space: self }
-    }
-}
-
-/// A keyspace of which every key has its place in the order; holding it proves that.
-#[derive(Clone, Copy)]
-pub struct InOrder<'s> {
-    space: &'s Keyspace,
-}
-
-impl<'s> InOrder<'s> {
-    /// Entries in key order from the first key >= `from` on. O(log n), then O(1) each.
-    pub fn range_from(self, from: &[u8]) -> impl Iterator<Item = Entry<'s>> + use<'s> {
-        let Keyspace { ordered, store, .. } = self.space;
-        ordered.seek(from, store).map(move |slot| store.entry(slot))
-    }
-
-    /// Entries in key order that come after `key`. O(log n), then O(1) each.
-    pub fn range_after(self, key: &[u8]) -> impl Iterator<Item = Entry<'s>> + use<'s> {
-        let Keyspace { ordered, store, .. } = self.space;
-        ordered.after(key, store).map(move |slot| store.entry(slot))
-    }
-
-    /// Every entry in key order.
-    pub fn iter(self) -> impl Iterator<Item = Entry<'s>> + use<'s> {
-        self.range_from(&[])
     }
 }
 
