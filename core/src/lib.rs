@@ -21,6 +21,7 @@ pub mod merge;
 pub mod number;
 mod snapshot;
 pub mod tip;
+pub mod transaction;
 pub mod value;
 pub mod vector;
 pub mod wire;
