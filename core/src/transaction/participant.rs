@@ -121,6 +121,14 @@ impl Participant {
         if let Some(by) = bind.parts().iter().find_map(|p| writes.unseen(p)) {
             return Err(TxnError::TxnAborted { by: Some(by) });
         }
+        // An effect that is not visible yet, also of a bind that was just committed, is not among
+        // what the new bind observed; one of the same stream would seem to be.
+        let own = |b: &&Arc<Bind>| b.id().node == self.config.me && b.meets(&bind);
+        if self.config.rules.keep(Rule::OwnKeyWaits)
+            && let Some(before) = self.horizon.iter().find(own)
+        {
+            return Err(TxnError::InHorizon { bind: before.id() });
+        }
         self.voter.may_emit(&bind)?;
 
         let bind = Arc::new(bind);
@@ -136,12 +144,22 @@ impl Participant {
         Ok(())
     }
 
-    /// Whether this node may write to a key outside a transaction now.
+    /// Whether this node may write to a key outside a transaction now: not where a bind in the
+    /// horizon would yield to the write, having been answered already, and not where one of its own
+    /// is. O(undecided binds).
     ///
     /// # Errors
     /// [`TxnError::InHorizon`] with the bind to wait for.
     pub fn may_write(&self, db: u32, key: &[u8], kind: &Kind) -> Result<(), TxnError> {
-        self.voter.may_write(db, key, kind)
+        let bars = |b: &&Arc<Bind>| {
+            let own = b.id().node == self.config.me;
+            b.part(db, key)
+                .is_some_and(|p| own || p.kind.yields_to(kind))
+        };
+        match self.horizon.iter().find(bars) {
+            Some(bind) => Err(TxnError::InHorizon { bind: bind.id() }),
+            None => Ok(()),
+        }
     }
 
     /// Takes an input. What is to be done about it is [polled](Participant::poll).
@@ -169,6 +187,11 @@ impl Participant {
     /// The view in force here.
     pub fn view(&self) -> &View {
         &self.settlement.view
+    }
+
+    /// What the view in force began with.
+    pub fn settlement(&self) -> &Arc<Settlement> {
+        &self.settlement
     }
 
     /// Whether the view in force is ending: this node promised to take part in the next.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::bind::{Bind, Kind, Part};
+use super::bind::{Bind, Part};
 use super::error::TxnError;
 use super::message::{Answer, Competitor};
 use super::rules::{Rule, Rules};
@@ -17,7 +17,7 @@ use crate::id::{EffectRef, NodeId};
 /// This node's own plain writes, as the key index knows them.
 pub trait OwnWrites {
     /// A plain write of this node on the part's key, not in `part.observed`, of a kind that
-    /// `part.kind` [yields to](Kind::yields_to).
+    /// `part.kind` [yields to](super::bind::Kind::yields_to).
     fn unseen(&self, part: &Part) -> Option<EffectRef>;
 }
 
@@ -103,21 +103,12 @@ impl Voter {
         }
     }
 
-    /// Whether this node may emit `bind`. O(known binds).
+    /// Whether this node may emit `bind` beside what it knows. O(known binds).
     ///
     /// # Errors
-    /// [`TxnError::TxnAborted`] where a competitor is committed, [`TxnError::InHorizon`] where one,
-    /// or an own bind on one of the keys, is undecided.
+    /// [`TxnError::TxnAborted`] where a competitor is committed, [`TxnError::InHorizon`] where one
+    /// is undecided.
     pub fn may_emit(&self, bind: &Bind) -> Result<(), TxnError> {
-        let own =
-            |h: &&Held| h.bind.id().node == self.me && is_open(h.standing) && h.bind.meets(bind);
-        if self.rules.keep(Rule::OwnKeyWaits)
-            && let Some(held) = self.binds.values().find(own)
-        {
-            return Err(TxnError::InHorizon {
-                bind: held.bind.id(),
-            });
-        }
         if !self.rules.keep(Rule::NoEmissionAgainstKnown) {
             return Ok(());
         }
@@ -133,26 +124,6 @@ impl Voter {
                 bind: held.bind.id(),
             }),
             (None, None) => Ok(()),
-        }
-    }
-
-    /// Whether this node may write to a key outside a transaction: not where an undecided bind that
-    /// it knows would yield to the write, and not where its own bind is undecided. O(known binds).
-    ///
-    /// # Errors
-    /// [`TxnError::InHorizon`] with the bind to wait for.
-    pub fn may_write(&self, db: u32, key: &[u8], kind: &Kind) -> Result<(), TxnError> {
-        let bars = |h: &&Held| {
-            let own = h.bind.id().node == self.me;
-            let open = h.standing == Standing::Undecided || (own && is_open(h.standing));
-            let part = h.bind.part(db, key).filter(|_| open);
-            part.is_some_and(|p| own || p.kind.yields_to(kind))
-        };
-        match self.binds.values().find(bars) {
-            Some(held) => Err(TxnError::InHorizon {
-                bind: held.bind.id(),
-            }),
-            None => Ok(()),
         }
     }
 
