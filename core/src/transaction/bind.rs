@@ -181,6 +181,12 @@ impl Bind {
             })
     }
 
+    /// Whether this one stands on the other: its tips are among those consumed.
+    pub fn consumes(&self, other: &Bind) -> bool {
+        self.shared_parts(other)
+            .any(|(a, b)| a.consumed.as_slice().contains(&b.tip))
+    }
+
     /// Whether the two touch a common key, however they use it.
     pub fn meets(&self, other: &Bind) -> bool {
         self.shared_parts(other).next().is_some()
@@ -210,6 +216,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Sorts by stamp, and equal stamps by ref: an order in which causes come first.
+    pub fn rank_by_stamp(&self) -> (Hlc, EffectRef) {
+        (self.hlc, self.id)
+    }
+
     /// Whether this one wins against `other`, both undecided. Two SHA-256.
     pub fn beats(&self, other: &Claim, rules: Rules) -> bool {
         if !rules.keep(Rule::HashBreaksTies) {

@@ -290,6 +290,7 @@ impl Participant {
     fn on_bind(&mut self, bind: Arc<Bind>, writes: &impl OwnWrites) {
         let (id, originator) = (bind.id(), bind.id().node);
         if self.voter.standing(id).is_none() {
+            self.commit_what_was_consumed(&bind);
             let answer = self.voter.judge(&bind, writes);
             self.record(Record::Held(Arc::clone(&bind), answer));
             self.horizon.add(Arc::clone(&bind));
@@ -301,6 +302,22 @@ impl Participant {
         // The same answer for ever, so that an originator that restarts decides the same.
         if let Some(answer) = self.voter.answer(id).cloned() {
             self.send(originator, Body::Answer(id, answer));
+        }
+    }
+
+    /// Whoever emits a bind has seen the tips that it consumes, so those are committed, also where
+    /// their own decision has not arrived yet. Else this bind could be visible before what it
+    /// stands on, and "observed" would name what was not.
+    fn commit_what_was_consumed(&mut self, bind: &Bind) {
+        if !self.config.rules.keep(Rule::ConsumedIsCommitted) {
+            return;
+        }
+        let consumed: Vec<_> = (self.voter.of_standing(Standing::Undecided))
+            .filter(|held| bind.consumes(held))
+            .cloned()
+            .collect();
+        for below in consumed {
+            self.on_commit(below);
         }
     }
 
@@ -521,22 +538,25 @@ impl Participant {
             .flat_map(|s| self.voter.of_standing(s))
             .cloned()
             .collect();
-        let unseen: Vec<_> = settlement
-            .committed
-            .iter()
-            .filter(|b| self.voter.standing(b.id()).is_none())
+        let is_committed = |voter: &Voter, b: &Bind| {
+            let standing = voter.standing(b.id());
+            standing == Some(Standing::Committed)
+        };
+        let mut shown: Vec<_> = (settlement.committed.iter())
+            .filter(|b| !is_committed(&self.voter, b))
             .cloned()
             .collect();
         self.record(Record::Installed(Arc::clone(&settlement)));
 
-        for bind in unseen {
+        // Stamps rise along causality: what was consumed is shown first.
+        shown.sort_unstable_by_key(|b| b.claim().rank_by_stamp());
+        for bind in shown.into_iter().filter(|b| is_committed(&self.voter, b)) {
             self.outbox.push(Output::Visible(bind));
         }
         for bind in open {
             let id = bind.id();
             let own = id.node == self.config.me;
-            if self.voter.standing(id) == Some(Standing::Committed) {
-                self.outbox.push(Output::Visible(bind));
+            if is_committed(&self.voter, &bind) {
                 if own {
                     self.outbox.push(Output::ClientCommitted(id));
                 }

@@ -23,6 +23,9 @@ pub enum Rule {
     /// A node emits nothing on a key on which its own bind is undecided, so that "observed up to
     /// this counter" stays true of every effect below the counter.
     OwnKeyWaits,
+    /// A bind that consumes another's tip proves to whoever receives it that the other is committed,
+    /// and shows it there first.
+    ConsumedIsCommitted,
     /// A view change commits only what every survivor holds, and of competitors only one.
     SurvivorsAgree,
     /// A message leaves only when every record made before it is durable.

@@ -14,6 +14,7 @@ pub const ABORT_STAYS: &str = "an aborted transaction is never visible anywhere"
 pub const ONE_FATE: &str = "no two nodes decide a bind differently";
 pub const ALL_AT_ONCE: &str = "all keys of a transaction are visible at once";
 pub const SEEN_STAYS: &str = "what was visible at a node stays visible there";
+pub const CAUSES_FIRST: &str = "nothing is visible before what its author saw of the same keys";
 pub const ONE_VIEW: &str = "no two views have one number, and each has a majority";
 pub const WRITES_WIN: &str = "no bind commits over a plain write that it did not see";
 pub const ENDS_DECIDED: &str = "everything is decided in the end";
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Property<Scenario>> {
                 emitted.is_none_or(|e| s.nodes[node].shown.contains(&e.bind.id()))
             })
         }),
+        Property::always(CAUSES_FIRST, |_, s| causes_first(s)),
         Property::always(ONE_VIEW, one_view),
         Property::always(WRITES_WIN, writes_win),
         Property::always(ENDS_DECIDED, |scenario, s| {
@@ -113,6 +115,17 @@ fn all_at_once(state: &State) -> bool {
     })
 }
 
+fn causes_first(state: &State) -> bool {
+    state.nodes.iter().all(|node| {
+        let shown = |e: &Emitted| node.shown.contains(&e.bind.id());
+        emitted(state).filter(|(_, e)| shown(e)).all(|(_, e)| {
+            let causes = emitted(state).filter(|(_, c)| e.saw.contains(&c.bind.id()));
+            let mut causes = causes.filter(|(_, c)| e.bind.meets(&c.bind));
+            causes.all(|(_, c)| shown(c))
+        })
+    })
+}
+
 fn one_view(scenario: &Scenario, state: &State) -> bool {
     let configured = (0..scenario.nodes).map(node_id).collect();
     let views = &state.history.views;
@@ -146,10 +159,15 @@ fn is_decided(scenario: &Scenario, state: &State) -> bool {
     emitted(state).all(|(txn, e)| {
         let history = &state.history;
         let told = history.told_committed.contains(&txn) || history.told_aborted.contains(&txn);
-        let decided = state.nodes.iter().all(|n| {
+        let decided = state.nodes.iter().enumerate().all(|(at, n)| {
             let standing = n.machine.standing(e.bind.id());
             let known = matches!(standing, Some(Standing::Committed | Standing::Voided));
-            known || (standing.is_none() && n.machine.view().number > e.view)
+            let view = n.machine.view();
+            // Who is not in the view learns of it when it is taken in again; a bind that never
+            // left the view before this one needs no word.
+            known
+                || !view.members.contains(node_id(at))
+                || (standing.is_none() && view.number > e.view)
         });
         (told || scenario.crashes > 0) && decided
     })

@@ -52,8 +52,9 @@ pub struct Scenario {
     /// Who may crash, and how many crashes there are in all.
     pub crashing: Vec<usize>,
     pub crashes: usize,
-    /// How often the timer for proposing a view fires, in all.
-    pub proposals: usize,
+    /// How often timers fire, in all: those for proposing a view, and if it `asks` those of binds.
+    pub fires: usize,
+    pub asks: bool,
     /// Whether records take time to be durable.
     pub slow_disk: bool,
     /// Whether all must be decided when nothing more can happen.
@@ -177,7 +178,7 @@ pub struct State {
     tried: Vec<bool>,
     reached: Vec<bool>,
     crashes: usize,
-    proposals: usize,
+    fired: usize,
 }
 
 /// What may happen next.
@@ -189,7 +190,20 @@ pub enum Action {
     /// The node crashes, and of its log this many records are there afterwards.
     Crash(usize, usize),
     Reach(usize),
-    Propose(usize),
+    Fire(usize, Timer),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Action::Deliver(envelope) = self else {
+            return write!(f, "{self:?}");
+        };
+        let Message { from, view, body } = &envelope.message;
+        let from = from.0 - 1;
+        let body = format!("{body:?}");
+        let what: String = body.chars().take(60).collect();
+        write!(f, "{from} -> {} in view {view}: {what}", envelope.to)
+    }
 }
 
 /// The name of a node by its position.
@@ -226,78 +240,63 @@ impl Scenario {
         config
     }
 
-    /// Lets one node do something, and carries out what its machine asks for.
-    fn step(&self, state: &mut State, at: usize, act: impl FnOnce(&mut Participant, &Writes<'_>)) {
-        let mut node = (*state.nodes[at]).clone();
-        let writes = node.writes.clone();
+    /// Lets one node do something, and carries out what its machine asks for. Nothing, if that
+    /// changes nothing.
+    fn step(
+        &self,
+        last: &State,
+        at: usize,
+        act: impl FnOnce(&mut Participant, &Writes<'_>),
+    ) -> Option<State> {
+        let before = &last.nodes[at];
         let writes = Writes {
-            taken: &writes,
+            taken: &before.writes,
             scenario: self,
         };
+        let mut node = (**before).clone();
+        let mut outputs = Vec::new();
         act(&mut node.machine, &writes);
         while let Some(output) = node.machine.poll() {
-            self.carry_out(state, at, &mut node, output, &writes);
+            let Output::Persist(token, record) = output else {
+                outputs.push(output);
+                continue;
+            };
+            node.last_token = token;
+            if self.slow_disk || self.crashes > 0 {
+                node.log.push(record);
+            }
+            if !self.slow_disk {
+                node.durable = node.log.len();
+                node.machine.handle(Input::Durable(token), &writes);
+            }
         }
-        properties::note(state, at, &node);
+        if outputs.is_empty() && node.machine == before.machine {
+            return None;
+        }
+        let mut state = last.clone();
+        for output in outputs {
+            carry_out(&mut state, at, &mut node, output);
+        }
+        properties::note(&mut state, at, &node);
         state.nodes[at] = Shared::new(node);
+        Some(state)
     }
 
-    fn carry_out(
-        &self,
-        state: &mut State,
-        at: usize,
-        node: &mut Node,
-        output: Output,
-        writes: &Writes<'_>,
-    ) {
-        match output {
-            Output::Persist(token, record) => {
-                node.last_token = token;
-                if self.slow_disk || self.crashes > 0 {
-                    node.log.push(record);
-                }
-                if !self.slow_disk {
-                    node.durable = node.log.len();
-                    node.machine.handle(Input::Durable(token), writes);
-                }
-            }
-            Output::Send(to, message) => {
-                let to = to.0 as usize - 1;
-                state.network.insert(Shared::new(Envelope { to, message }));
-            }
-            Output::Visible(bind) => {
-                node.shown.extend(bind.parts().iter().map(|p| p.tip));
-                node.shown.insert(bind.id());
-                if let Some(txn) = state.history.number(bind.id()) {
-                    state.history.ever_visible.insert((at, txn));
-                }
-            }
-            Output::ClientCommitted(id) => {
-                state
-                    .history
-                    .told_committed
-                    .extend(state.history.number(id));
-            }
-            Output::ClientAborted(id, _) => {
-                state.history.told_aborted.extend(state.history.number(id));
-            }
-            Output::Dropped(_) | Output::SetTimer(..) | Output::Installed(_) => {}
-        }
-    }
-
-    fn attempt(&self, state: &mut State, number: usize) -> bool {
+    fn attempt(&self, last: &State, number: usize) -> Option<State> {
+        let mut state = last.clone();
+        state.tried[number] = true;
         let attempt = &self.tries[number];
-        let node = &state.nodes[attempt.node];
+        let node = &last.nodes[attempt.node];
         let ready = |&t: &usize| {
-            let emitted = state.history.emitted[t].as_ref();
+            let emitted = last.history.emitted[t].as_ref();
             emitted.is_some_and(|e| node.shown.contains(&e.bind.id()))
         };
         if !attempt.after.iter().all(ready) {
-            return false;
+            return None;
         }
         // Counters rise with each emission of the node.
         let before = (0..self.tries.len())
-            .filter(|&t| state.tried[t] && self.tries[t].node == attempt.node)
+            .filter(|&t| last.tried[t] && self.tries[t].node == attempt.node)
             .count();
         let at = |offset: usize| EffectRef {
             node: node_id(attempt.node),
@@ -307,9 +306,7 @@ impl Scenario {
         let view = node.machine.view().number;
         if attempt.plain {
             let (key, kind) = &attempt.parts[0];
-            if node.machine.may_write(0, key.as_bytes(), kind).is_err() {
-                return false;
-            }
+            node.machine.may_write(0, key.as_bytes(), kind).ok()?;
             let mut node = (**node).clone();
             node.writes.push(Taken {
                 id: at(0),
@@ -319,13 +316,13 @@ impl Scenario {
                 saw,
             });
             state.nodes[attempt.node] = Shared::new(node);
-            return true;
+            return Some(state);
         }
 
         let parts = attempt.parts.iter().enumerate().map(|(i, (key, kind))| {
             let mut observed = Observed::default();
             let mut consumed = causet_core::tip::TipSet::default();
-            let binds = state.history.emitted.iter().flatten();
+            let binds = last.history.emitted.iter().flatten();
             for tip in binds.filter_map(|e| e.bind.part(0, key.as_bytes())) {
                 if node.shown.contains(&tip.tip) {
                     observed.add(tip.tip);
@@ -354,10 +351,10 @@ impl Scenario {
             saw,
         };
         state.history.emitted[number] = Some(emitted);
-        self.step(state, attempt.node, |machine, writes| {
+        let next = self.step(&state, attempt.node, |machine, writes| {
             begun = machine.begin(bind, writes).is_ok();
         });
-        begun
+        next.filter(|_| begun)
     }
 
     fn crash(&self, state: &mut State, at: usize, kept: usize) {
@@ -388,18 +385,36 @@ impl Scenario {
         !actions.into_iter().any(|action| {
             let environment = matches!(
                 action,
-                Action::Crash(..) | Action::Reach(_) | Action::Propose(_)
+                Action::Crash(..) | Action::Reach(_) | Action::Fire(..)
             );
-            !environment && self.next_state(state, action).is_some()
+            let next = |action| self.next_state(state, action);
+            !environment && next(action).is_some_and(|next| next != *state)
         })
     }
 }
 
-impl History {
-    /// Which transaction a bind is.
-    pub fn number(&self, id: EffectRef) -> Option<usize> {
+/// Does what a machine asked for, other than writing.
+fn carry_out(state: &mut State, at: usize, node: &mut Node, output: Output) {
+    let History { emitted, .. } = &state.history;
+    let txn = |id| {
         let is = |e: &Option<Emitted>| e.as_ref().is_some_and(|e| e.bind.id() == id);
-        self.emitted.iter().position(is)
+        emitted.iter().position(is)
+    };
+    match output {
+        Output::Send(to, message) => {
+            let to = to.0 as usize - 1;
+            state.network.insert(Shared::new(Envelope { to, message }));
+        }
+        Output::Visible(bind) => {
+            node.shown.extend(bind.parts().iter().map(|p| p.tip));
+            node.shown.insert(bind.id());
+            let seen = txn(bind.id()).map(|txn| (at, txn));
+            state.history.ever_visible.extend(seen);
+        }
+        Output::ClientCommitted(id) => state.history.told_committed.extend(txn(id)),
+        Output::ClientAborted(id, _) => state.history.told_aborted.extend(txn(id)),
+        Output::Persist(..) => unreachable!("written by the step itself"),
+        Output::Dropped(_) | Output::SetTimer(..) | Output::Installed(_) => {}
     }
 }
 
@@ -427,7 +442,7 @@ impl Model for Scenario {
             tried: vec![false; self.tries.len()],
             reached: vec![false; self.reaches.len()],
             crashes: 0,
-            proposals: 0,
+            fired: 0,
         }]
     }
 
@@ -453,55 +468,51 @@ impl Model for Scenario {
                 let kept = node.durable..=node.log.len();
                 actions.extend(kept.map(|kept| Action::Crash(at, kept)));
             }
-            if state.proposals < self.proposals {
-                actions.push(Action::Propose(at));
+            if state.fired < self.fires {
+                let binds = node.machine.horizon().iter();
+                let asks = binds.filter(|_| self.asks).map(|b| Timer::Horizon(b.id()));
+                let timers = asks.chain([Timer::Propose]);
+                actions.extend(timers.map(|timer| Action::Fire(at, timer)));
             }
         }
         actions.extend(state.network.iter().cloned().map(Action::Deliver));
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut state = last.clone();
         match action {
-            Action::Try(number) => {
-                if !self.attempt(&mut state, number) {
-                    return None;
-                }
-                state.tried[number] = true;
-            }
+            Action::Try(number) => self.attempt(last, number),
             Action::Deliver(envelope) => {
                 let input = Input::Message(envelope.message.clone());
-                self.step(&mut state, envelope.to, |m, w| m.handle(input, w));
+                self.step(last, envelope.to, |m, w| m.handle(input, w))
             }
             Action::Flush(at) => {
-                let token = state.nodes[at].last_token;
-                let mut node = (*state.nodes[at]).clone();
+                let mut state = last.clone();
+                let mut node = (*last.nodes[at]).clone();
+                let token = node.last_token;
                 node.durable = node.log.len();
                 state.nodes[at] = Shared::new(node);
-                self.step(&mut state, at, |m, w| m.handle(Input::Durable(token), w));
+                self.step(&state, at, |m, w| m.handle(Input::Durable(token), w))
             }
             Action::Crash(at, kept) => {
+                let mut state = last.clone();
                 state.crashes += 1;
                 self.crash(&mut state, at, kept);
+                Some(state)
             }
             Action::Reach(number) => {
-                state.reached[number] = true;
                 let reach = &self.reaches[number];
                 let nodes = reach.nodes.iter().map(|&n| node_id(n)).collect();
                 let input = Input::Reachable(nodes);
-                self.step(&mut state, reach.node, |m, w| m.handle(input, w));
+                let mut state = self.step(last, reach.node, |m, w| m.handle(input, w))?;
+                state.reached[number] = true;
+                Some(state)
             }
-            Action::Propose(at) => {
-                self.step(&mut state, at, |m, w| {
-                    m.handle(Input::Timer(Timer::Propose), w)
-                });
-                if state == *last {
-                    return None;
-                }
-                state.proposals += 1;
+            Action::Fire(at, timer) => {
+                let mut state = self.step(last, at, |m, w| m.handle(Input::Timer(timer), w))?;
+                state.fired += 1;
+                Some(state)
             }
         }
-        (state != *last).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
