@@ -65,6 +65,7 @@ fn scenario(tries: Vec<Try>) -> Scenario {
         crashes: 0,
         fires: 0,
         asks: false,
+        duplicates: false,
         slow_disk: false,
         ends_decided: false,
         rules: Rules::default(),
@@ -181,6 +182,11 @@ fn competitors() {
         ..scenario(tries)
     };
     holds("two competitors", ends(two_overwrites()));
+    let doubled = Scenario {
+        duplicates: true,
+        ..ends(two_overwrites())
+    };
+    holds("two competitors, messages doubled", doubled);
     let crossing = vec![
         overwrite(0, &["x"]),
         overwrite(1, &["x", "y"]),
@@ -269,6 +275,7 @@ fn a_node_crashes() {
             crashing: vec![crashing],
             crashes: 1,
             slow_disk: true,
+            duplicates: true,
             ..scenario(two_overwrites())
         };
         holds(&format!("node {crashing} crashes"), all);
@@ -309,6 +316,7 @@ fn every_rule_is_needed() {
         crashing: vec![0, 1],
         crashes: 1,
         slow_disk: true,
+        duplicates: true,
         ..plain()
     };
     catches(Rule::DurableBeforeSent, fate, crash);

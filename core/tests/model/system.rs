@@ -1,8 +1,8 @@
 //! Some nodes, a network and disks, as the model checker sees them.
 //!
-//! The network is the set of all messages ever sent. Each may be delivered at any time, any number
-//! of times, or never: that is loss, duplication, reordering and partition at once, and sending
-//! again adds nothing. A crash loses any part of what was not durable and restarts the node at once:
+//! The network is the set of messages sent. Each may be delivered at any time or never, and where a
+//! scenario says so any number of times: that is loss, reordering, partition and duplication. What
+//! was refused stays there, as if it were sent again. A crash loses any part of what was not durable and restarts the node at once:
 //! being down is not being delivered to.
 
 use std::collections::BTreeSet;
@@ -57,6 +57,9 @@ pub struct Scenario {
     pub asks: bool,
     /// Whether records take time to be durable.
     pub slow_disk: bool,
+    /// Whether what was delivered may be delivered again, also when its view is over. The machines
+    /// take no notice of it, which is shown where this is set; elsewhere it would only cost time.
+    pub duplicates: bool,
     /// Whether all must be decided when nothing more can happen.
     pub ends_decided: bool,
     pub rules: Rules,
@@ -278,7 +281,12 @@ impl Scenario {
             carry_out(&mut state, at, &mut node, output);
         }
         properties::note(&mut state, at, &node);
+        let view = node.machine.view().number;
         state.nodes[at] = Shared::new(node);
+        if !self.duplicates {
+            let network = &mut state.network;
+            network.retain(|e| e.to != at || e.message.view >= view);
+        }
         Some(state)
     }
 
@@ -482,8 +490,13 @@ impl Model for Scenario {
         match action {
             Action::Try(number) => self.attempt(last, number),
             Action::Deliver(envelope) => {
+                let to = envelope.to;
                 let input = Input::Message(envelope.message.clone());
-                self.step(last, envelope.to, |m, w| m.handle(input, w))
+                let mut state = self.step(last, to, |m, w| m.handle(input, w))?;
+                if !self.duplicates && state.nodes[to].machine != last.nodes[to].machine {
+                    state.network.remove(&envelope);
+                }
+                Some(state)
             }
             Action::Flush(at) => {
                 let mut state = last.clone();
