@@ -67,6 +67,7 @@ fn scenario(tries: Vec<Try>) -> Scenario {
         asks: false,
         duplicates: false,
         slow_disk: false,
+        records_waiting_max: if deep() { 2 } else { 1 },
         ends_decided: false,
         rules: Rules::default(),
     }
@@ -269,16 +270,49 @@ fn a_plain_write_beside() {
 }
 
 #[test]
+fn a_node_restarts() {
+    for crashing in 0..3 {
+        let all = Scenario {
+            crashing: vec![crashing],
+            crashes: if deep() { 2 } else { 1 },
+            ..scenario(two_overwrites())
+        };
+        holds(&format!("node {crashing} restarts"), all);
+    }
+}
+
+#[test]
 fn a_node_crashes() {
     for crashing in 0..3 {
         let all = Scenario {
             crashing: vec![crashing],
             crashes: 1,
             slow_disk: true,
-            duplicates: true,
             ..scenario(two_overwrites())
         };
         holds(&format!("node {crashing} crashes"), all);
+    }
+}
+
+#[test]
+fn a_node_restarts_while_a_member_is_lost() {
+    let [low, high] = by_hash();
+    for lost in if deep() {
+        vec![low, high, 2]
+    } else {
+        vec![low]
+    } {
+        let rest = but(lost);
+        for crashing in rest.clone() {
+            let all = Scenario {
+                reaches: left(&rest)[..1].to_vec(),
+                crashing: vec![crashing],
+                crashes: 1,
+                fires: usize::from(deep()),
+                ..scenario(vec![overwrite(0, &["x"]), overwrite(1, &["x"])])
+            };
+            holds(&format!("member {lost} is lost, {crashing} restarts"), all);
+        }
     }
 }
 
@@ -313,10 +347,9 @@ fn every_rule_is_needed() {
     };
     catches(Rule::LearnBeforeAnswering, fate, returning);
     let crash = Scenario {
-        crashing: vec![0, 1],
+        crashing: vec![low],
         crashes: 1,
         slow_disk: true,
-        duplicates: true,
         ..plain()
     };
     catches(Rule::DurableBeforeSent, fate, crash);
@@ -326,7 +359,7 @@ fn every_rule_is_needed() {
         once,
         scenario(a_harmless_bind_between()),
     );
-    let causes = &[CAUSES_FIRST, ONE_OF_COMPETITORS];
+    let causes = &[CAUSES_FIRST];
     catches(
         Rule::ConsumedIsCommitted,
         causes,

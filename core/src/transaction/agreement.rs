@@ -68,6 +68,11 @@ impl Agreement {
         round >= self.promised
     }
 
+    /// Whether `round` is the one last promised.
+    pub fn has_promised(&self, round: Round) -> bool {
+        round == self.promised
+    }
+
     /// Takes the promise of `round`; one that was overtaken or given already changes nothing.
     pub fn promise(&mut self, round: Round) {
         self.promised = self.promised.max(round);

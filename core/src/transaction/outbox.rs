@@ -37,7 +37,8 @@ impl Outbox {
 
     /// An output that leaves when every record made so far is durable.
     pub fn push(&mut self, output: Output) {
-        if self.made == self.durable || !self.rules.keep(Rule::DurableBeforeSent) {
+        let hasty = matches!(output, Output::Send(..)) && !self.rules.keep(Rule::DurableBeforeSent);
+        if self.made == self.durable || hasty {
             self.ready.push_back(output);
         } else {
             self.waiting.push_back((self.made, output));

@@ -246,14 +246,14 @@ impl Participant {
             return self.send(from, Body::Chosen(Arc::clone(&self.settlement)));
         }
         if view > number {
-            match &body {
-                Body::Chosen(base) | Body::Prepare(_, base) if base.view.number == view => {
-                    self.install(Arc::clone(base));
-                }
-                _ if self.config.rules.keep(Rule::LearnBeforeAnswering) => {
-                    return self.send(from, Body::Behind);
-                }
-                _ => self.adopt_unlearned(view),
+            let base = match &body {
+                Body::Chosen(base) | Body::Prepare(_, base) if base.view.number == view => base,
+                _ => return self.send(from, Body::Behind),
+            };
+            if self.config.rules.keep(Rule::LearnBeforeAnswering) {
+                self.install(Arc::clone(base));
+            } else {
+                self.adopt_unlearned(Arc::clone(base));
             }
         }
         match body {
@@ -353,7 +353,8 @@ impl Participant {
     }
 
     fn on_commit(&mut self, bind: Arc<Bind>) {
-        if self.voter.standing(bind.id()) != Some(Standing::Committed) {
+        let standing = self.voter.standing(bind.id());
+        if !matches!(standing, Some(Standing::Committed | Standing::Voided)) {
             self.record(Record::Committed(Arc::clone(&bind)));
             self.outbox.push(Output::Visible(bind));
         }
@@ -481,7 +482,10 @@ impl Participant {
         if self.view().number == 0 || !self.agreement.may_follow(round) {
             return;
         }
-        self.record(Record::Promised(round));
+        // A doubled request needs no second record.
+        if !self.agreement.has_promised(round) {
+            self.record(Record::Promised(round));
+        }
         // Whoever proposed may die of it; the view is sealed, so somebody must go on.
         self.set_timer(Timer::Propose);
         self.send(from, Body::Promise(round, self.promise()));
@@ -577,16 +581,9 @@ impl Participant {
     }
 
     /// What [`Rule::LearnBeforeAnswering`] forbids.
-    fn adopt_unlearned(&mut self, number: u64) {
-        let view = View {
-            number,
-            members: self.config.configured.clone(),
-        };
+    fn adopt_unlearned(&mut self, settlement: Arc<Settlement>) {
         self.agreement = Agreement::default();
-        self.settlement = Arc::new(Settlement {
-            view,
-            committed: Vec::new(),
-        });
+        self.settlement = settlement;
     }
 
     /// Makes a change that a crash must not undo: what follows leaves after it is durable.

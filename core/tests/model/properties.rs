@@ -135,14 +135,17 @@ fn one_view(scenario: &Scenario, state: &State) -> bool {
 }
 
 /// A write counts that its author took in the bind's view, if the author was among those who
-/// decided the bind: not if the next view was made without it.
+/// decided the bind: not if that view or the next was made without it.
 fn writes_win(scenario: &Scenario, state: &State) -> bool {
     emitted(state)
         .filter(|(t, _)| is_committed(state, *t))
         .all(|(_, e)| {
-            let next = (state.history.views.iter()).find(|v| v.view.number == e.view + 1);
             state.nodes.iter().enumerate().all(|(at, node)| {
-                let left_out = next.is_some_and(|v| !v.view.members.contains(node_id(at)));
+                let mut around = state.history.views.iter().filter(|v| {
+                    let number = v.view.number;
+                    number == e.view || number == e.view + 1
+                });
+                let left_out = around.any(|v| !v.view.members.contains(node_id(at)));
                 left_out
                     || node.writes.iter().all(|w| {
                         let part = e.bind.part(0, w.key.as_bytes());

@@ -55,10 +55,13 @@ pub struct Scenario {
     /// How often timers fire, in all: those for proposing a view, and if it `asks` those of binds.
     pub fires: usize,
     pub asks: bool,
-    /// Whether records take time to be durable.
+    /// Whether records of those that may crash take time to be durable; and with how many of them
+    /// on their way such a node takes nothing up.
     pub slow_disk: bool,
+    pub records_waiting_max: usize,
     /// Whether what was delivered may be delivered again, also when its view is over. The machines
     /// take no notice of it, which is shown where this is set; elsewhere it would only cost time.
+    /// Who may crash hears everything again anyway.
     pub duplicates: bool,
     /// Whether all must be decided when nothing more can happen.
     pub ends_decided: bool,
@@ -252,6 +255,9 @@ impl Scenario {
         act: impl FnOnce(&mut Participant, &Writes<'_>),
     ) -> Option<State> {
         let before = &last.nodes[at];
+        if before.log.len() - before.durable >= self.records_waiting_max {
+            return None;
+        }
         let writes = Writes {
             taken: &before.writes,
             scenario: self,
@@ -265,10 +271,11 @@ impl Scenario {
                 continue;
             };
             node.last_token = token;
-            if self.slow_disk || self.crashes > 0 {
+            if self.crashing.contains(&at) {
                 node.log.push(record);
             }
-            if !self.slow_disk {
+            if !self.slow_disk || !self.crashing.contains(&at) {
+                node.log = in_one_order(node.log);
                 node.durable = node.log.len();
                 node.machine.handle(Input::Durable(token), &writes);
             }
@@ -401,6 +408,16 @@ impl Scenario {
     }
 }
 
+/// A durable log in an order that comes to the same when it is read back, so that states which
+/// differ in nothing else are one. Only where no record is about views, whose order matters.
+fn in_one_order(mut log: Vec<Record>) -> Vec<Record> {
+    use Record::{Committed, Held, Voided};
+    if (log.iter()).all(|r| matches!(r, Held(..) | Committed(_) | Voided(_))) {
+        log.sort_unstable();
+    }
+    log
+}
+
 /// Does what a machine asked for, other than writing.
 fn carry_out(state: &mut State, at: usize, node: &mut Node, output: Output) {
     let History { emitted, .. } = &state.history;
@@ -493,7 +510,8 @@ impl Model for Scenario {
                 let to = envelope.to;
                 let input = Input::Message(envelope.message.clone());
                 let mut state = self.step(last, to, |m, w| m.handle(input, w))?;
-                if !self.duplicates && state.nodes[to].machine != last.nodes[to].machine {
+                let again = self.duplicates || self.crashing.contains(&to);
+                if !again && state.nodes[to].machine != last.nodes[to].machine {
                     state.network.remove(&envelope);
                 }
                 Some(state)
@@ -503,6 +521,7 @@ impl Model for Scenario {
                 let mut node = (*last.nodes[at]).clone();
                 let token = node.last_token;
                 node.durable = node.log.len();
+                node.log = in_one_order(node.log);
                 state.nodes[at] = Shared::new(node);
                 self.step(&state, at, |m, w| m.handle(Input::Durable(token), w))
             }
