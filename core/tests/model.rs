@@ -5,7 +5,11 @@
 //! is left out at a time, and a property must fall: a search that cannot find a broken rule would
 //! prove nothing about the others.
 //!
-//! `CAUSET_MODEL_DEEP=1` runs the larger bounds too.
+//! The bounds: three nodes; two or three transactions over two keys, each begun at most once, and
+//! one plain write; one view change (two where a member comes back, which may take one timer more);
+//! one crash, with one record on its way to the disk. Within them, all orders of delivery, loss,
+//! partition, flush and crash. `CAUSET_MODEL_DEEP=1` widens them: a second crash, two records on
+//! their way, every survivor noticing the loss and any of them proposing.
 
 #[path = "model/properties.rs"]
 mod properties;

@@ -654,3 +654,255 @@ impl Participant {
         self.outbox.push_now(Output::SetTimer(timer, after));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::hlc::Hlc;
+    use crate::id::Offset;
+    use crate::tip::TipSet;
+    use crate::transaction::bind::{Observed, Part};
+    use crate::transaction::horizon::HORIZON_US_MIN;
+
+    struct NoWrites;
+    impl OwnWrites for NoWrites {
+        fn unseen(&self, _: &Part) -> Option<EffectRef> {
+            None
+        }
+    }
+
+    /// A region with disks that are durable at once.
+    struct Region {
+        nodes: Vec<Participant>,
+        /// Messages on their way: receiver and message.
+        wire: VecDeque<(NodeId, Message)>,
+        /// What else the nodes asked for.
+        done: Vec<(NodeId, Output)>,
+    }
+
+    impl Region {
+        fn of(count: u64) -> Region {
+            let ids = 1..=count;
+            let node = |n| Participant::new(Config::founding(NodeId(n), ids.clone().map(NodeId)));
+            Region {
+                nodes: ids.clone().map(node).collect(),
+                wire: VecDeque::new(),
+                done: Vec::new(),
+            }
+        }
+
+        fn at(&mut self, node: u64) -> &mut Participant {
+            &mut self.nodes[node as usize - 1]
+        }
+
+        fn collect(&mut self, node: u64) {
+            while let Some(output) = self.at(node).poll() {
+                match output {
+                    Output::Persist(token, _) => {
+                        self.at(node).handle(Input::Durable(token), &NoWrites);
+                    }
+                    Output::Send(to, message) => self.wire.push_back((to, message)),
+                    other => self.done.push((NodeId(node), other)),
+                }
+            }
+        }
+
+        fn handle(&mut self, node: u64, input: Input) {
+            self.at(node).handle(input, &NoWrites);
+            self.collect(node);
+        }
+
+        /// Delivers among `nodes` until nothing is on its way; what goes elsewhere is lost.
+        fn run_among(&mut self, nodes: &[u64]) {
+            while let Some((to, message)) = self.wire.pop_front() {
+                if nodes.contains(&to.0) && nodes.contains(&message.from.0) {
+                    self.handle(to.0, Input::Message(message));
+                }
+            }
+        }
+
+        fn begin(&mut self, node: u64) -> Result<EffectRef, TxnError> {
+            let at = |counter| EffectRef {
+                node: NodeId(node),
+                offset: Offset::new(0, counter),
+            };
+            let part = Part {
+                db: 0,
+                key: Box::from(&b"x"[..]),
+                kind: Kind::Overwrite,
+                consumed: TipSet::default(),
+                observed: Observed::default(),
+                tip: at(1),
+            };
+            let bind = Bind::new(at(2), Hlc(1), vec![part]);
+            let begun = self.at(node).begin(bind, &NoWrites);
+            self.collect(node);
+            begun.map(|()| at(2))
+        }
+
+        fn reach(&mut self, node: u64, nodes: &[u64]) {
+            let nodes = nodes.iter().map(|&n| NodeId(n)).collect();
+            self.handle(node, Input::Reachable(nodes));
+        }
+
+        fn standing(&mut self, node: u64, bind: EffectRef) -> Option<Standing> {
+            self.at(node).standing(bind)
+        }
+    }
+
+    #[test]
+    fn a_transaction_alone_commits_everywhere_in_one_round_trip() {
+        let mut region = Region::of(3);
+        let id = region.begin(1).unwrap();
+        let kind = Kind::Overwrite;
+        let barred = region.at(1).may_write(0, b"x", &kind);
+        assert_eq!(barred, Err(TxnError::InHorizon { bind: id }));
+        region.run_among(&[1, 2, 3]);
+        for node in 1..=3 {
+            assert_eq!(region.standing(node, id), Some(Standing::Committed));
+            assert!(region.at(node).horizon().is_empty());
+            assert_eq!(region.at(node).may_write(0, b"x", &kind), Ok(()));
+        }
+        let told = (NodeId(1), Output::ClientCommitted(id));
+        assert!(region.done.contains(&told));
+    }
+
+    #[test]
+    fn lost_messages_are_sent_again_when_the_horizon_timer_fires() {
+        let mut region = Region::of(3);
+        region.handle(1, Input::RoundTrip(10));
+        let id = region.begin(1).unwrap();
+        let timer = Timer::Horizon(id);
+        let set = (NodeId(1), Output::SetTimer(timer, HORIZON_US_MIN));
+        assert!(region.done.contains(&set));
+        region.run_among(&[1, 2]);
+        assert_eq!(region.standing(3, id), None);
+
+        region.handle(1, Input::Timer(timer));
+        let to: Vec<_> = region.wire.iter().map(|(to, _)| to.0).collect();
+        assert_eq!(to, [3], "only who has not answered is asked again");
+        let (to, bind) = region.wire.pop_front().unwrap();
+        region.handle(to.0, Input::Message(bind));
+        let (to, answer) = region.wire.pop_front().unwrap();
+        region.handle(to.0, Input::Message(answer));
+        region.wire.clear();
+        assert_eq!(region.standing(1, id), Some(Standing::Committed));
+        region.handle(3, Input::Timer(timer));
+        region.run_among(&[1, 2, 3]);
+        assert_eq!(region.standing(3, id), Some(Standing::Committed));
+    }
+
+    #[test]
+    fn a_minority_refuses_and_a_majority_goes_on_and_takes_it_in_again() {
+        let mut region = Region::of(3);
+        region.reach(1, &[1]);
+        region.reach(2, &[2, 3]);
+        let refused = region.begin(1).unwrap_err();
+        assert!(matches!(
+            refused,
+            TxnError::RegionPartitioned {
+                reachable: 1,
+                configured: 3
+            }
+        ));
+        region.run_among(&[2, 3]);
+        let id = region.begin(2).unwrap();
+        region.run_among(&[2, 3]);
+        assert_eq!(region.standing(3, id), Some(Standing::Committed));
+
+        region.reach(1, &[1, 2, 3]);
+        region.reach(2, &[1, 2, 3]);
+        region.run_among(&[1, 2, 3]);
+        region.handle(2, Input::Timer(Timer::Propose));
+        region.run_among(&[1, 2, 3]);
+        let view = region.at(2).view().clone();
+        assert_eq!(region.at(1).view(), &view);
+        assert_eq!(region.at(1).view().members.len(), 3);
+        assert_eq!(region.standing(1, id), Some(Standing::Committed));
+        assert!(matches!(
+            region.begin(1),
+            Err(TxnError::TxnAborted { by: Some(_) })
+        ));
+    }
+
+    #[test]
+    fn a_void_that_is_lost_with_its_holders_may_come_to_nothing() {
+        let mut region = Region::of(5);
+        let id = region.begin(5).unwrap();
+        let bind = region.at(5).voter.bind(id).cloned().unwrap();
+        for node in 1..=4 {
+            let message = Message {
+                from: NodeId(5),
+                view: 1,
+                body: Body::Bind(Arc::clone(&bind)),
+            };
+            region.handle(node, Input::Message(message));
+        }
+        region.wire.clear();
+        // Nodes 5 and 4 hold the void; 1, 2 and 3 go on and never heard of it.
+        let void = Message {
+            from: NodeId(5),
+            view: 1,
+            body: Body::Void(bind),
+        };
+        region.handle(4, Input::Message(void));
+        assert_eq!(region.standing(4, id), Some(Standing::Voiding));
+        region.reach(1, &[1, 2, 3]);
+        region.run_among(&[1, 2, 3]);
+        assert_eq!(region.standing(1, id), Some(Standing::Committed));
+
+        let begun = Arc::clone(region.at(1).settlement());
+        let chosen = Message {
+            from: NodeId(1),
+            view: 2,
+            body: Body::Chosen(begun),
+        };
+        region.handle(4, Input::Message(chosen));
+        assert_eq!(region.standing(4, id), Some(Standing::Committed));
+    }
+
+    #[test]
+    fn a_node_that_joins_decides_nothing_before_it_is_taken_in() {
+        let mut region = Region::of(3);
+        region.nodes[0].config.founding = false;
+        let config = region.nodes[0].config.clone();
+        region.nodes[0] = Participant::new(config);
+        assert_eq!(region.begin(1), Err(TxnError::BootstrapIncomplete));
+        region.reach(2, &[2, 3]);
+        region.run_among(&[1, 2, 3]);
+        assert!(matches!(
+            region.begin(1),
+            Err(TxnError::RegionPartitioned { .. })
+        ));
+        region.reach(2, &[1, 2, 3]);
+        region.handle(2, Input::Timer(Timer::Propose));
+        region.run_among(&[1, 2, 3]);
+        let id = region.begin(1).unwrap();
+        region.run_among(&[1, 2, 3]);
+        assert_eq!(region.standing(2, id), Some(Standing::Committed));
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_the_records_end() {
+        let mut node = Participant::new(Config::founding(NodeId(1), [1, 2, 3].map(NodeId)));
+        let config = node.config.clone();
+        let mut other = Region::of(3);
+        let id = other.begin(2).unwrap();
+        let (_, message) = other.wire.pop_front().unwrap();
+        node.handle(Input::Message(message.clone()), &NoWrites);
+        let mut records = Vec::new();
+        while let Some(output) = node.poll() {
+            assert!(!matches!(output, Output::Send(..)), "not durable yet");
+            if let Output::Persist(_, record) = output {
+                records.push(record);
+            }
+        }
+        let mut again = Participant::recover(config, &records);
+        assert!(again.horizon().is_invisible(id));
+        again.handle(Input::Message(message), &NoWrites);
+        let answer = |o: Output| matches!(o, Output::Send(NodeId(2), m) if m.body == Body::Answer(id, Answer::Ack));
+        assert!(std::iter::from_fn(|| again.poll()).any(answer));
+    }
+}
