@@ -27,8 +27,9 @@
 //! use causet_core::hlc::Hlc;
 //! use causet_core::id::{EffectRef, NodeId, Offset};
 //! use causet_core::transaction::bind::{Bind, Kind, Observed, Part};
+//! use causet_core::transaction::config::Config;
 //! use causet_core::transaction::message::{Input, Output};
-//! use causet_core::transaction::participant::{Config, Participant};
+//! use causet_core::transaction::participant::Participant;
 //! use causet_core::transaction::voter::OwnWrites;
 //!
 //! struct NoWrites;
@@ -65,6 +66,7 @@
 
 pub mod agreement;
 pub mod bind;
+pub mod config;
 pub mod coordinator;
 pub mod error;
 pub mod horizon;

@@ -8,41 +8,16 @@ use std::sync::Arc;
 
 use super::agreement::{Agreement, Round};
 use super::bind::{Bind, Kind};
+use super::config::Config;
 use super::coordinator::{Coordinator, Verdict};
 use super::error::TxnError;
 use super::horizon::{HorizonSet, horizon_us};
 use super::message::{Answer, Body, Input, Message, Output, Promise, Record, Timer, Token};
 use super::outbox::Outbox;
-use super::rules::{Rule, Rules};
+use super::rules::Rule;
 use super::view::{Members, Settlement, View};
 use super::voter::{OwnWrites, Standing, Voter};
 use crate::id::{EffectRef, NodeId};
-
-/// What a node knows at its start, and never otherwise.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Config {
-    /// This node.
-    pub me: NodeId,
-    /// All configured members, the same on each of them.
-    pub configured: Members,
-    /// Whether the node was there from the beginning: it starts in view 1, of all the configured. A
-    /// node that joined later has no view until the others take it into one.
-    pub founding: bool,
-    /// All of them, except in a test.
-    pub rules: Rules,
-}
-
-impl Config {
-    /// A node that starts the region together with the others.
-    pub fn founding(me: NodeId, configured: impl IntoIterator<Item = NodeId>) -> Config {
-        Config {
-            me,
-            configured: configured.into_iter().collect(),
-            founding: true,
-            rules: Rules::default(),
-        }
-    }
-}
 
 /// One node's state machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
